@@ -1,0 +1,1 @@
+pub use objects_solution as heart;

@@ -1,0 +1,1 @@
+pub use store_solution as heart;

@@ -1,0 +1,1 @@
+pub use apiserver_solution as heart;

@@ -1,0 +1,1 @@
+pub use informer_solution as heart;

@@ -1,0 +1,1 @@
+pub use scheduler_solution as heart;

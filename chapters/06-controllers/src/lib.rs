@@ -1,0 +1,1 @@
+pub use controllers_solution as heart;

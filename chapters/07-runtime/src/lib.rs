@@ -1,0 +1,1 @@
+pub use runtime_solution as heart;

@@ -1,0 +1,1 @@
+pub use kubelet_solution as heart;

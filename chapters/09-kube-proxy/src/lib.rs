@@ -1,0 +1,1 @@
+pub use kube_proxy_solution as heart;

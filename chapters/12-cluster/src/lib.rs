@@ -1,0 +1,1 @@
+pub use cluster_solution as heart;

@@ -1,0 +1,1 @@
+//! The grading suite of chapter 03: see `tests/`.

@@ -1,0 +1,1 @@
+//! The grading suite of chapter 09: see `tests/`.
