@@ -1,1 +1,3 @@
 pub use store_solution as heart;
+
+pub mod etcd;
