@@ -1,1 +1,4 @@
-
+pub mod fields;
+pub mod labels;
+pub mod patch;
+pub mod quantity;

@@ -1,1 +1,3 @@
-
+pub mod dynamic;
+pub mod indexer;
+pub mod keyed;
