@@ -64,7 +64,9 @@ impl House {
                 let uses = package
                     .dependencies
                     .iter()
-                    .filter_map(|dependency| Some((dependency.name.clone(), rooms.get(&dependency.name)?.clone())))
+                    .filter_map(|dependency| {
+                        Some((dependency.name.clone(), rooms.get(&dependency.name)?.clone()))
+                    })
                     .collect();
                 (package.name.to_string(), (rooms[package.name.as_str()].clone(), uses))
             })
@@ -95,13 +97,22 @@ fn a_core_uses_chapter_00_and_pure_libraries_alone() {
     for (name, (room, uses)) in house.members() {
         let Room::Core(number) = room else { continue };
         for used in uses.keys() {
-            assert!(used == "objects", "the core {name} names {used}; of this workspace it may use `objects` alone");
+            assert!(
+                used == "objects",
+                "the core {name} names {used}; of this workspace it may use `objects` alone"
+            );
         }
         let reach = house.reach(&name);
         for outside in OUTSIDE_WORLD {
-            assert!(!reach.contains(outside), "the core {name} reaches {outside}; move that part to its shell");
+            assert!(
+                !reach.contains(outside),
+                "the core {name} reaches {outside}; move that part to its shell"
+            );
         }
-        assert!(number == 7 || !reach.contains("nix"), "the core {name} reaches nix; only chapter 07 is about system calls");
+        assert!(
+            number == 7 || !reach.contains("nix"),
+            "the core {name} reaches nix; only chapter 07 is about system calls"
+        );
     }
 }
 
@@ -137,7 +148,10 @@ fn only_a_chapters_shell_and_suite_name_its_core() {
 fn nobody_uses_the_last_chapter_and_the_kit_uses_no_chapter() {
     for (name, (room, uses)) in House::visit().members() {
         for (used, other) in &uses {
-            assert!(*other != Room::Shell(12), "{name} uses {used}: only the binary itself is built from chapter 12");
+            assert!(
+                *other != Room::Shell(12),
+                "{name} uses {used}: only the binary itself is built from chapter 12"
+            );
         }
         if room == Room::Kit {
             assert!(uses.is_empty(), "the kit uses {uses:?}; it must compile in seconds");
@@ -169,7 +183,8 @@ fn a_shell_takes_its_core_in_one_place() {
     let house = House::visit();
     for (name, (room, uses)) in house.members() {
         let Room::Shell(number) = room else { continue };
-        let Some(core) = uses.iter().find_map(|(used, other)| (*other == Room::Core(number)).then_some(used)) else {
+        let Some(core) = uses.iter().find_map(|(used, other)| (*other == Room::Core(number)).then_some(used))
+        else {
             panic!("the shell {name} does not use its own core")
         };
         let package = house.metadata.packages.iter().find(|package| package.name == name).expect("a member");
@@ -179,7 +194,11 @@ fn a_shell_takes_its_core_in_one_place() {
             .into_iter()
             .filter(|file| std::fs::read_to_string(file).is_ok_and(|text| text.contains(&symbol)))
             .collect();
-        assert_eq!(places.len(), 1, "{name} names {symbol} in {places:?}; the one place is `pub use {symbol} as heart;`");
+        assert_eq!(
+            places.len(),
+            1,
+            "{name} names {symbol} in {places:?}; the one place is `pub use {symbol} as heart;`"
+        );
     }
 }
 

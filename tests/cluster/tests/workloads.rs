@@ -1,0 +1,240 @@
+//! Scheduling and control: what Deployments, the scheduler and the controllers do to pods.
+
+use e2e::Cluster;
+use serde_json::Value;
+
+fn cluster() -> &'static Cluster {
+    // A lost node is noticed within seconds here, by the controllers' own flags.
+    Cluster::shared(&[
+        "--set",
+        "controller-manager.node-monitor-period=500ms",
+        "--set",
+        "controller-manager.node-monitor-grace-period=4s",
+        "--set",
+        "kubelet.node-status-update-frequency=1s",
+    ])
+}
+
+/// A Deployment of the built-in web image.
+fn web(name: &str, replicas: u32, spec: &str) -> String {
+    format!(
+        "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec:
+      terminationGracePeriodSeconds: 1
+{spec}
+      containers:
+      - name: web
+        image: coracle/web:1
+        ports: [{{containerPort: 8080}}]
+"
+    )
+}
+
+fn running(pod: &Value) -> bool {
+    pod["metadata"]["deletionTimestamp"].is_null()
+        && pod["status"]["conditions"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
+}
+
+fn count_running(pods: &[Value], count: usize) -> bool {
+    pods.len() == count && pods.iter().all(running)
+}
+
+fn pod(name: &str, spec: &str) -> String {
+    format!(
+        "
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  terminationGracePeriodSeconds: 1
+{spec}
+  containers:
+  - {{name: web, image: coracle/web:1}}
+"
+    )
+}
+
+#[test]
+fn a_deployment_owns_a_replicaset_owns_pods_on_both_nodes() {
+    let ns = cluster().namespace("work-deploy");
+    cluster().apply(&ns, &web("web", 2, ""));
+    let pods = cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 2));
+    let mut nodes: Vec<&str> = pods.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str()).collect();
+    nodes.sort_unstable();
+    assert_eq!(nodes, ["node-1", "node-2"], "replicas spread over the nodes");
+    let sets = cluster().list(&ns, &["rs"]);
+    assert_eq!(sets.len(), 1);
+    assert_eq!(pods[0]["metadata"]["ownerReferences"][0]["name"], sets[0]["metadata"]["name"]);
+    assert_eq!(sets[0]["metadata"]["ownerReferences"][0]["kind"], "Deployment");
+    let table = cluster().kubectl(&["-n", &ns, "get", "deployment", "web", "--no-headers"]).ok();
+    let words: Vec<&str> = table.split_whitespace().collect();
+    assert_eq!(words[..4], ["web", "2/2", "2", "2"]);
+}
+
+#[test]
+fn scaling_goes_up_and_down() {
+    let ns = cluster().namespace("work-scale");
+    cluster().apply(&ns, &web("web", 1, ""));
+    cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 1));
+    cluster().kubectl(&["-n", &ns, "scale", "deployment", "web", "--replicas", "4"]).ok();
+    cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 4));
+    cluster().kubectl(&["-n", &ns, "scale", "deployment", "web", "--replicas", "1"]).ok();
+    cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 1));
+}
+
+#[test]
+fn a_rolling_update_replaces_every_pod_and_can_be_undone() {
+    let ns = cluster().namespace("work-rollout");
+    cluster().apply(&ns, &web("web", 3, ""));
+    cluster().kubectl(&["-n", &ns, "rollout", "status", "deployment/web", "--timeout", "60s"]).ok();
+    let before: Vec<Value> =
+        cluster().list(&ns, &["pods"]).iter().map(|pod| pod["metadata"]["name"].clone()).collect();
+    let patch = r#"{"spec":{"template":{"metadata":{"labels":{"release":"two"}}}}}"#;
+    cluster().kubectl(&["-n", &ns, "patch", "deployment", "web", "-p", patch]).ok();
+    let status =
+        cluster().kubectl(&["-n", &ns, "rollout", "status", "deployment/web", "--timeout", "60s"]).ok();
+    assert!(status.ends_with("deployment \"web\" successfully rolled out\n"), "{status}");
+    let after = cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 3));
+    assert!(after.iter().all(
+        |pod| !before.contains(&pod["metadata"]["name"]) && pod["metadata"]["labels"]["release"] == "two"
+    ));
+    let history = cluster().kubectl(&["-n", &ns, "rollout", "history", "deployment/web"]).ok();
+    assert!(history.contains("1         <none>\n2         <none>"), "{history}");
+    cluster().kubectl(&["-n", &ns, "rollout", "undo", "deployment/web"]).ok();
+    cluster().wait_for_all(&ns, &["pods"], |pods| {
+        count_running(pods, 3) && pods.iter().all(|pod| pod["metadata"]["labels"]["release"].is_null())
+    });
+}
+
+#[test]
+fn deleting_a_deployment_removes_everything_under_it() {
+    let ns = cluster().namespace("work-gc");
+    cluster().apply(&ns, &web("web", 2, ""));
+    cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 2));
+    cluster().kubectl(&["-n", &ns, "delete", "deployment", "web"]).ok();
+    cluster().wait_for_all(&ns, &["rs"], |sets| sets.is_empty());
+    cluster().wait_for_all(&ns, &["pods"], |pods| pods.is_empty());
+}
+
+#[test]
+fn an_orphaning_delete_leaves_the_pods() {
+    let ns = cluster().namespace("work-orphan");
+    cluster().apply(&ns, &web("web", 1, ""));
+    cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 1));
+    cluster().kubectl(&["-n", &ns, "delete", "deployment", "web", "--cascade=orphan"]).ok();
+    cluster().wait_for_all(&ns, &["rs"], |sets| {
+        sets.len() == 1 && sets[0]["metadata"]["ownerReferences"].is_null()
+    });
+    assert_eq!(cluster().list(&ns, &["pods"]).len(), 1);
+}
+
+#[test]
+fn a_deleted_namespace_takes_its_content_along() {
+    let ns = cluster().namespace("work-namespace");
+    cluster().apply(&ns, &web("web", 1, ""));
+    cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 1));
+    cluster().kubectl(&["delete", "namespace", &ns, "--timeout", "60s"]).ok();
+    assert!(cluster().kubectl(&["get", "namespace", &ns]).refused().contains("not found"));
+    let left = cluster().coracle(&["etcdctl", "get", "--prefix", "--keys-only", "/registry"]).ok();
+    assert!(
+        !left.lines().any(|key| key.contains("/work-namespace")),
+        "the store still holds parts of it:\n{left}"
+    );
+}
+
+#[test]
+fn a_pod_that_fits_nowhere_waits_with_a_reason_and_runs_when_room_appears() {
+    let ns = cluster().namespace("work-pending");
+    let cpu = cluster().get("", "node/node-1")["status"]["allocatable"]["cpu"]
+        .as_str()
+        .expect("a quantity")
+        .to_owned();
+    assert!(cpu.parse::<u32>().is_ok(), "whole processors: {cpu}");
+    // One pod a node that takes all but a little of its processors, and one that then finds no room.
+    let big = |name: &str| {
+        let cpu: u32 = cpu.parse().expect("checked above");
+        pod(name, "").replace(
+            "image: coracle/web:1",
+            &format!("image: coracle/web:1, resources: {{requests: {{cpu: {}m}}}}", cpu * 900),
+        )
+    };
+    for name in ["first", "second"] {
+        cluster().apply(&ns, &big(name));
+    }
+    cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 2));
+    cluster().apply(&ns, &big("third"));
+    let event = cluster()
+        .watch(&ns, &["events", "--field-selector", "involvedObject.name=third,reason=FailedScheduling"])
+        .until("an event that says why", e2e::PATIENCE, |event| event["reason"] == "FailedScheduling");
+    let message = event["message"].as_str().unwrap_or_default();
+    assert!(message.starts_with("0/2 nodes are available: 2 Insufficient cpu."), "{message}");
+    let table = cluster().kubectl(&["-n", &ns, "get", "pod", "third", "--no-headers"]).ok();
+    assert_eq!(table.split_whitespace().nth(2), Some("Pending"));
+    cluster().kubectl(&["-n", &ns, "delete", "pod", "first"]).ok();
+    cluster().wait_for(&ns, "pod/third", running);
+    cluster().kubectl(&["delete", "namespace", &ns]).ok();
+}
+
+#[test]
+fn node_selectors_and_taints_steer_pods() {
+    let ns = cluster().namespace("work-steer");
+    cluster().apply(&ns, &pod("chosen", "  nodeSelector: {kubernetes.io/hostname: node-2}"));
+    let chosen = cluster().wait_for(&ns, "pod/chosen", running);
+    assert_eq!(chosen["spec"]["nodeName"], "node-2");
+    cluster().apply(&ns, &pod("nowhere", "  nodeSelector: {disk: golden}"));
+    let event = cluster().watch(&ns, &["events", "--field-selector", "involvedObject.name=nowhere"]).until(
+        "an event that says why",
+        e2e::PATIENCE,
+        |event| event["reason"] == "FailedScheduling",
+    );
+    let message = event["message"].as_str().unwrap_or_default();
+    assert!(
+        message.starts_with("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector."),
+        "{message}"
+    );
+    cluster().kubectl(&["label", "node", "node-1", "disk=golden"]).ok();
+    let woken = cluster().wait_for(&ns, "pod/nowhere", running);
+    assert_eq!(woken["spec"]["nodeName"], "node-1");
+    cluster().kubectl(&["label", "node", "node-1", "disk-"]).ok();
+}
+
+#[test]
+fn a_stopped_node_turns_not_ready_and_its_pods_are_replaced_elsewhere() {
+    let ns = cluster().namespace("work-node-loss");
+    let impatient = "
+      nodeSelector: {role: spare}
+      tolerations:
+      - {key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 1}
+      - {key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute, tolerationSeconds: 1}";
+    cluster().coracle(&["node", "add", "node-3"]).ok();
+    cluster().wait_for("", "node/node-3", running);
+    cluster().kubectl(&["label", "node", "node-3", "role=spare"]).ok();
+    cluster().apply(&ns, &web("web", 1, impatient));
+    let pods = cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 1));
+    assert_eq!(pods[0]["spec"]["nodeName"], "node-3");
+    cluster().kubectl(&["label", "node", "node-2", "role=spare"]).ok();
+    cluster().coracle(&["node", "stop", "node-3"]).ok();
+    cluster().wait_for("", "node/node-3", |node| !running(node));
+    let table = cluster().kubectl(&["get", "node", "node-3", "--no-headers"]).ok();
+    assert_eq!(table.split_whitespace().nth(1), Some("NotReady"));
+    cluster().wait_for_all(&ns, &["pods"], |pods| {
+        pods.iter().any(|pod| running(pod) && pod["spec"]["nodeName"] == "node-2")
+    });
+    cluster().coracle(&["node", "start", "node-3"]).ok();
+    cluster().wait_for("", "node/node-3", running);
+    // The old pod was deleted while its node was away: the node, back again, lets it go.
+    cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 1));
+    cluster().kubectl(&["delete", "namespace", &ns]).ok();
+    cluster().coracle(&["node", "stop", "node-3"]).ok();
+    cluster().kubectl(&["delete", "node", "node-3"]).ok();
+}
