@@ -12,9 +12,7 @@ trap 'rm -rf "$packages"' EXIT
 # nginx and the libraries below it; what only its installation needs (debconf, init scripts) stays out.
 wanted=$(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances nginx |
     grep -E '^(nginx|nginx-common|lib[a-z0-9.+-]+|zlib1g|gcc-[0-9]+-base)$' | sort -u)
-# apt's own user for downloads cannot read a private folder.
-chmod 755 "$packages"
-(cd "$packages" && apt-get download -q $wanted >/dev/null)
+(cd "$packages" && apt-get download -q -o APT::Sandbox::User=root $wanted >/dev/null)
 # Merged /usr, as on any current Debian.
 for dir in bin sbin lib lib64; do mkdir -p "$root/usr/$dir"; [ -e "$root/$dir" ] || ln -s "usr/$dir" "$root/$dir"; done
 for package in "$packages"/*.deb; do dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink -C "$root"; done
