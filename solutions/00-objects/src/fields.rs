@@ -1,12 +1,19 @@
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+//! Field selectors: `status.phase=Running,spec.nodeName!=node-1`
+//! (k8s.io/apimachinery/pkg/fields). Which paths a kind offers is the API server's affair.
+
+use std::fmt;
+
+/// A conjunction of comparisons of one field each with a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldSelector {
     requirements: Vec<Requirement>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirement {
+    /// `metadata.name`.
     pub path: String,
-    pub op: Operator,
+    pub operator: Operator,
     pub value: String,
 }
 
@@ -16,30 +23,137 @@ pub enum Operator {
     NotEquals,
 }
 
+/// Why a text is no field selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct FieldSelectorError(pub String);
+pub enum FieldSelectorError {
+    #[error("invalid selector: {selector:?}; can't understand {term:?}")]
+    Term { selector: String, term: String },
+    #[error("invalid field selector: invalid escape sequence: {0}")]
+    Escape(String),
+    #[error("invalid field selector: unescaped character in value: {0}")]
+    Unescaped(String),
+}
 
 impl FieldSelector {
-    pub fn everything() -> Self {
-        Self::default()
+    pub fn everything() -> FieldSelector {
+        FieldSelector::default()
     }
-    pub fn parse(_text: &str) -> Result<Self, FieldSelectorError> {
-        todo!()
+
+    pub fn new(requirements: Vec<Requirement>) -> FieldSelector {
+        FieldSelector { requirements }
     }
-    pub fn matches(&self, _field: impl Fn(&str) -> Option<String>) -> bool {
-        todo!()
+
+    /// Reads `path=value`, `path==value` and `path!=value`, joined by commas. In a value a
+    /// comma, an equals sign and a backslash are written after a backslash.
+    pub fn parse(text: &str) -> Result<FieldSelector, FieldSelectorError> {
+        // lab:begin 00.5 cut the text at its bare commas, each term at its operator
+        let mut requirements = Vec::new();
+        for term in split_terms(text).into_iter().filter(|term| !term.is_empty()) {
+            let operators = [("!=", Operator::NotEquals), ("==", Operator::Equals), ("=", Operator::Equals)];
+            let (path, operator, value) = bare_positions(term)
+                .find_map(|at| {
+                    let (symbol, operator) =
+                        operators.into_iter().find(|(symbol, _)| term[at..].starts_with(symbol))?;
+                    Some((&term[..at], operator, &term[at + symbol.len()..]))
+                })
+                .filter(|(path, _, _)| !path.is_empty())
+                .ok_or_else(|| FieldSelectorError::Term {
+                    selector: text.to_owned(),
+                    term: term.to_owned(),
+                })?;
+            let value = unescape(value)?;
+            requirements.push(Requirement { path: path.to_owned(), operator, value });
+        }
+        Ok(FieldSelector { requirements })
+        // lab:end
     }
+
+    /// Whether the object whose fields `field` reads matches. A field without a value
+    /// counts as empty: `spec.nodeName=` finds the pods that have no node yet.
+    pub fn matches(&self, field: impl Fn(&str) -> Option<String>) -> bool {
+        // lab:begin 00.5 every requirement must hold
+        self.requirements.iter().all(|requirement| {
+            let equal = field(&requirement.path).unwrap_or_default() == requirement.value;
+            equal == (requirement.operator == Operator::Equals)
+        })
+        // lab:end
+    }
+
     pub fn requirements(&self) -> &[Requirement] {
         &self.requirements
     }
+
     pub fn is_everything(&self) -> bool {
         self.requirements.is_empty()
     }
+
+    /// The value that `path` must have, if the selector names one: lets a list by
+    /// `metadata.name` become a single read.
+    pub fn exact(&self, path: &str) -> Option<&str> {
+        let wanted = |r: &&Requirement| r.operator == Operator::Equals && r.path == path;
+        self.requirements.iter().find(wanted).map(|requirement| requirement.value.as_str())
+    }
 }
 
-impl std::fmt::Display for FieldSelector {
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        todo!()
+impl fmt::Display for FieldSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Requirement { path, operator, value }) in self.requirements.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            let symbol = match operator {
+                Operator::Equals => "=",
+                Operator::NotEquals => "!=",
+            };
+            write!(f, "{comma}{path}{symbol}{}", escape(value))?;
+        }
+        Ok(())
     }
+}
+
+/// The positions of characters that no backslash stands before.
+fn bare_positions(text: &str) -> impl Iterator<Item = usize> {
+    let mut escaped = false;
+    text.char_indices().filter_map(move |(at, c)| {
+        let bare = !escaped;
+        escaped = bare && c == '\\';
+        bare.then_some(at)
+    })
+}
+
+fn split_terms(text: &str) -> Vec<&str> {
+    let mut terms = Vec::new();
+    let mut start = 0;
+    for at in bare_positions(text).filter(|at| text[*at..].starts_with(',')) {
+        terms.push(&text[start..at]);
+        start = at + 1;
+    }
+    terms.push(&text[start..]);
+    terms
+}
+
+fn escape(value: &str) -> String {
+    let mut escaped = String::with_capacity(value.len());
+    for c in value.chars() {
+        if matches!(c, '\\' | ',' | '=') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+fn unescape(value: &str) -> Result<String, FieldSelectorError> {
+    let mut plain = String::with_capacity(value.len());
+    let mut chars = value.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some(next @ ('\\' | ',' | '=')) => plain.push(next),
+                Some(next) => return Err(FieldSelectorError::Escape(format!("\\{next}"))),
+                None => return Err(FieldSelectorError::Escape("\\".to_owned())),
+            },
+            '=' | ',' => return Err(FieldSelectorError::Unescaped(value.to_owned())),
+            plain_char => plain.push(plain_char),
+        }
+    }
+    Ok(plain)
 }

@@ -1,39 +1,428 @@
+//! Label selectors: questions about an object's labels, as `kubectl get -l` and Services,
+//! ReplicaSets and Deployments ask them (k8s.io/apimachinery/pkg/labels).
+//!
+//! ```text
+//!   env in (prod,qa), tier!=db, canary, !legacy, replicas>3
+//!   |               | |       | |     | |      |
+//!   In                NotEquals Exists  DoesNotExist   GreaterThan     all must hold
+//! ```
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Selector {}
+/// A conjunction of requirements, kept in the order of their keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selector {
+    /// `None` matches no object at all: the meaning of an absent selector.
+    requirements: Option<Vec<Requirement>>,
+}
 
+/// One condition on one label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requirement {
+    key: String,
+    operator: Operator,
+    values: BTreeSet<String>,
+}
+
+/// How a requirement compares. `Equals` and `In` with one value mean the same, and are
+/// kept apart so that a selector prints as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    Equals,
+    NotEquals,
+    In,
+    NotIn,
+    Exists,
+    DoesNotExist,
+    GreaterThan,
+    LessThan,
+}
+
+/// Why a text or a LabelSelector is no selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SelectorError(pub String);
+pub enum SelectorError {
+    #[error("unable to parse requirement: found '{found}', expected: {expected}")]
+    Unexpected { found: String, expected: &'static str },
+    #[error("unable to parse requirement: key: Invalid value: {key:?}: {reason}")]
+    Key { key: String, reason: String },
+    #[error("unable to parse requirement: values: Invalid value: {value:?}: {reason}")]
+    Value { value: String, reason: String },
+    #[error("{0:?} is not a valid label selector operator")]
+    Operator(String),
+}
 
-impl Selector {
-    pub fn everything() -> Self {
-        Self::default()
+impl Requirement {
+    /// Checks the key, the values, and that there are as many values as the operator takes.
+    pub fn new(
+        key: &str,
+        operator: Operator,
+        values: impl IntoIterator<Item = String>,
+    ) -> Result<Requirement, SelectorError> {
+        let bad_value = |value: &str, reason: &str| SelectorError::Value {
+            value: value.to_owned(),
+            reason: reason.to_owned(),
+        };
+        qualified_name(key).map_err(|reason| SelectorError::Key { key: key.to_owned(), reason })?;
+        let values: BTreeSet<String> = values.into_iter().collect();
+        for value in &values {
+            label_value(value).map_err(|reason| bad_value(value, &reason))?;
+        }
+        match operator {
+            Operator::In | Operator::NotIn if values.is_empty() => {
+                Err(bad_value("", "for 'in', 'notin' operators, values set can't be empty"))
+            }
+            Operator::Equals | Operator::NotEquals if values.len() != 1 => {
+                Err(bad_value("", "exact-match compatibility requires one single value"))
+            }
+            Operator::Exists | Operator::DoesNotExist if !values.is_empty() => {
+                Err(bad_value("", "values set must be empty for exists and does not exist"))
+            }
+            Operator::GreaterThan | Operator::LessThan
+                if values.len() != 1 || values.iter().any(|v| v.parse::<i64>().is_err()) =>
+            {
+                Err(bad_value("", "for 'Gt', 'Lt' operators, the value must be one integer"))
+            }
+            _ => Ok(Requirement { key: key.to_owned(), operator, values }),
+        }
     }
-    pub fn nothing() -> Self {
-        Self::default()
+
+    pub fn key(&self) -> &str {
+        &self.key
     }
-    pub fn parse(_text: &str) -> Result<Self, SelectorError> {
-        todo!()
+
+    pub fn operator(&self) -> Operator {
+        self.operator
     }
-    pub fn from_label_selector(_selector: &LabelSelector) -> Result<Self, SelectorError> {
-        todo!()
+
+    pub fn values(&self) -> &BTreeSet<String> {
+        &self.values
     }
-    pub fn from_labels(_labels: &BTreeMap<String, String>) -> Result<Self, SelectorError> {
-        todo!()
-    }
-    pub fn matches(&self, _labels: &BTreeMap<String, String>) -> bool {
-        todo!()
-    }
-    pub fn is_everything(&self) -> bool {
-        todo!()
+
+    /// Whether labels satisfy this one condition. An object without the label satisfies
+    /// `!=` and `notin`, but neither `>` nor `<`.
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        // lab:begin 00.3 compare the label, if there is one, in the operator's way
+        let label = labels.get(&self.key);
+        let number = |text: &String| text.parse::<i64>().ok();
+        let compare = |wanted: fn(&i64, &i64) -> bool| {
+            let bound = self.values.first().and_then(number);
+            label.and_then(number).zip(bound).is_some_and(|(have, bound)| wanted(&have, &bound))
+        };
+        match self.operator {
+            Operator::Equals | Operator::In => label.is_some_and(|v| self.values.contains(v)),
+            Operator::NotEquals | Operator::NotIn => label.is_none_or(|v| !self.values.contains(v)),
+            Operator::Exists => label.is_some(),
+            Operator::DoesNotExist => label.is_none(),
+            Operator::GreaterThan => compare(i64::gt),
+            Operator::LessThan => compare(i64::lt),
+        }
+        // lab:end
     }
 }
 
-impl std::fmt::Display for Selector {
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        todo!()
+impl Default for Selector {
+    fn default() -> Selector {
+        Selector::everything()
     }
+}
+
+impl Selector {
+    /// No requirement: every object matches.
+    pub fn everything() -> Selector {
+        Selector { requirements: Some(Vec::new()) }
+    }
+
+    /// No object matches.
+    pub fn nothing() -> Selector {
+        Selector { requirements: None }
+    }
+
+    pub fn new(mut requirements: Vec<Requirement>) -> Selector {
+        requirements.sort_by(|a, b| a.key.cmp(&b.key));
+        Selector { requirements: Some(requirements) }
+    }
+
+    /// Reads kubectl's notation: `a=b,c!=d,e in (x,y),f notin (z),g,!h,i>1,j<9`.
+    pub fn parse(text: &str) -> Result<Selector, SelectorError> {
+        let mut parser = Parser { tokens: tokenize(text), at: 0 };
+        let mut requirements = Vec::new();
+        if parser.peek() == &Token::End {
+            return Ok(Selector::everything());
+        }
+        loop {
+            requirements.push(parser.requirement()?);
+            match parser.next() {
+                Token::End => return Ok(Selector::new(requirements)),
+                Token::Comma if parser.peek() != &Token::End => {}
+                Token::Comma => {
+                    return Err(unexpected(&Token::End, "identifier after ','"));
+                }
+                token => return Err(unexpected(&token, "',' or 'end of string'")),
+            }
+        }
+    }
+
+    /// The selector of an object's `spec.selector`: all of matchLabels and all of
+    /// matchExpressions. An empty one matches everything.
+    pub fn from_label_selector(selector: &LabelSelector) -> Result<Selector, SelectorError> {
+        // lab:begin 00.4 turn matchLabels and matchExpressions into requirements
+        let mut requirements = Vec::new();
+        for (key, value) in selector.match_labels.iter().flatten() {
+            requirements.push(Requirement::new(key, Operator::Equals, [value.clone()])?);
+        }
+        for expression in selector.match_expressions.iter().flatten() {
+            let operator = match expression.operator.as_str() {
+                "In" => Operator::In,
+                "NotIn" => Operator::NotIn,
+                "Exists" => Operator::Exists,
+                "DoesNotExist" => Operator::DoesNotExist,
+                other => return Err(SelectorError::Operator(other.to_owned())),
+            };
+            let values = expression.values.iter().flatten().cloned();
+            requirements.push(Requirement::new(&expression.key, operator, values)?);
+        }
+        Ok(Selector::new(requirements))
+        // lab:end
+    }
+
+    /// The selector of a Service or a nodeSelector: a plain map, every pair must match.
+    /// An empty map matches everything; that an empty Service selector selects nothing is
+    /// the Service's rule, not the selector's.
+    pub fn from_labels(labels: &BTreeMap<String, String>) -> Result<Selector, SelectorError> {
+        let pairs = labels.iter();
+        pairs
+            .map(|(key, value)| Requirement::new(key, Operator::Equals, [value.clone()]))
+            .collect::<Result<_, _>>()
+            .map(Selector::new)
+    }
+
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.requirements.as_ref().is_some_and(|all| all.iter().all(|one| one.matches(labels)))
+    }
+
+    /// Whether every object matches, so that nobody need look at labels.
+    pub fn is_everything(&self) -> bool {
+        self.requirements.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    pub fn requirements(&self) -> &[Requirement] {
+        self.requirements.as_deref().unwrap_or(&[])
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, requirement) in self.requirements().iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            write!(f, "{comma}{requirement}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Requirement { key, operator, values } = self;
+        let values = values.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        match operator {
+            Operator::Equals => write!(f, "{key}={values}"),
+            Operator::NotEquals => write!(f, "{key}!={values}"),
+            Operator::In => write!(f, "{key} in ({values})"),
+            Operator::NotIn => write!(f, "{key} notin ({values})"),
+            Operator::Exists => write!(f, "{key}"),
+            Operator::DoesNotExist => write!(f, "!{key}"),
+            Operator::GreaterThan => write!(f, "{key}>{values}"),
+            Operator::LessThan => write!(f, "{key}<{values}"),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    /// A key, a value, or one of the words `in` and `notin`.
+    Word(String),
+    Comma,
+    Open,
+    Close,
+    Not,
+    Equals,
+    NotEquals,
+    Greater,
+    Less,
+    End,
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Token::Word(word) => word,
+            Token::Comma => ",",
+            Token::Open => "(",
+            Token::Close => ")",
+            Token::Not => "!",
+            Token::Equals => "=",
+            Token::NotEquals => "!=",
+            Token::Greater => ">",
+            Token::Less => "<",
+            Token::End => "",
+        })
+    }
+}
+
+fn unexpected(found: &Token, expected: &'static str) -> SelectorError {
+    SelectorError::Unexpected { found: found.to_string(), expected }
+}
+
+fn tokenize(text: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let symbols = [
+            ("==", Token::Equals),
+            ("!=", Token::NotEquals),
+            ("=", Token::Equals),
+            ("!", Token::Not),
+            (",", Token::Comma),
+            ("(", Token::Open),
+            (")", Token::Close),
+            (">", Token::Greater),
+            ("<", Token::Less),
+        ];
+        let symbol = symbols.into_iter().find(|(symbol, _)| rest.starts_with(symbol));
+        let length = match symbol {
+            Some((symbol, token)) => {
+                tokens.push(token);
+                symbol.len()
+            }
+            None => {
+                let end = |c: char| c.is_whitespace() || "=!,()><".contains(c);
+                let length = rest.find(end).unwrap_or(rest.len()).max(first.len_utf8());
+                tokens.push(Token::Word(rest[..length].to_owned()));
+                length
+            }
+        };
+        rest = rest[length..].trim_start();
+    }
+    tokens.push(Token::End);
+    tokens
+}
+
+/// Reads tokens from the left; the last one is always `End`.
+struct Parser {
+    tokens: Vec<Token>,
+    at: usize,
+}
+
+impl Parser {
+    fn peek(&self) -> &Token {
+        self.tokens.get(self.at).unwrap_or(&Token::End)
+    }
+
+    fn next(&mut self) -> Token {
+        let token = self.peek().clone();
+        self.at += 1;
+        token
+    }
+
+    /// `!key`, `key`, `key = value`, `key in (values)` and their kin.
+    fn requirement(&mut self) -> Result<Requirement, SelectorError> {
+        // lab:begin 00.4 read one requirement from the tokens
+        let negated = self.peek() == &Token::Not;
+        if negated {
+            self.next();
+        }
+        let key = match self.next() {
+            Token::Word(key) => key,
+            other => return Err(unexpected(&other, "!, identifier, or 'end of string'")),
+        };
+        if negated {
+            return Requirement::new(&key, Operator::DoesNotExist, []);
+        }
+        let operator = match self.peek() {
+            Token::End | Token::Comma => return Requirement::new(&key, Operator::Exists, []),
+            Token::Equals => Operator::Equals,
+            Token::NotEquals => Operator::NotEquals,
+            Token::Greater => Operator::GreaterThan,
+            Token::Less => Operator::LessThan,
+            Token::Word(word) if word == "in" => Operator::In,
+            Token::Word(word) if word == "notin" => Operator::NotIn,
+            other => return Err(unexpected(other, "in, notin, =, ==, !=, gt, lt")),
+        };
+        self.next();
+        let values = match operator {
+            Operator::In | Operator::NotIn => self.values()?,
+            _ => vec![self.value()?],
+        };
+        Requirement::new(&key, operator, values)
+        // lab:end
+    }
+
+    /// One value, which may be empty: `a=` asks for an empty label.
+    fn value(&mut self) -> Result<String, SelectorError> {
+        match self.peek().clone() {
+            Token::End | Token::Comma | Token::Close => Ok(String::new()),
+            Token::Word(word) => {
+                self.next();
+                Ok(word)
+            }
+            other => Err(unexpected(&other, "identifier")),
+        }
+    }
+
+    /// `(x,y)`; an empty place between commas is the empty value.
+    fn values(&mut self) -> Result<Vec<String>, SelectorError> {
+        match self.next() {
+            Token::Open => {}
+            other => return Err(unexpected(&other, "'('")),
+        }
+        let mut values = vec![self.value()?];
+        loop {
+            match self.next() {
+                Token::Close => return Ok(values),
+                Token::Comma => values.push(self.value()?),
+                other => return Err(unexpected(&other, "',' or ')'")),
+            }
+        }
+    }
+}
+
+/// Checks a label's or an annotation's key: `[dns.subdomain/]name`.
+pub fn qualified_name(key: &str) -> Result<(), String> {
+    let (prefix, name) = match key.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, key),
+    };
+    if let Some(prefix) = prefix {
+        let label = |label: &str| {
+            let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+            label.bytes().all(|b| inner(b) || b == b'-')
+                && label.bytes().next().is_some_and(inner)
+                && label.bytes().last().is_some_and(inner)
+        };
+        if prefix.len() > 253 || !prefix.split('.').all(label) {
+            return Err("prefix part must be a lower case DNS subdomain".to_owned());
+        }
+    }
+    if name.is_empty() {
+        return Err("name part must be non-empty".to_owned());
+    }
+    label_value(name).map_err(|reason| format!("name part {reason}"))
+}
+
+/// Checks a label's value: empty, or up to 63 letters, digits, `-`, `_` and `.`, the first
+/// and the last of which is a letter or a digit.
+pub fn label_value(value: &str) -> Result<(), String> {
+    if value.len() > 63 {
+        return Err("must be no more than 63 characters".to_owned());
+    }
+    let edge = |b: Option<u8>| b.is_none_or(|b| b.is_ascii_alphanumeric());
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if !edge(value.bytes().next()) || !edge(value.bytes().last()) || !value.bytes().all(inner) {
+        return Err("must consist of alphanumeric characters, '-', '_' or '.', and must start \
+                    and end with an alphanumeric character"
+            .to_owned());
+    }
+    Ok(())
 }
