@@ -1,0 +1,207 @@
+//! Step 1: from services and endpoints to chains.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::heart::{Protocol, Snapshot, build, names};
+use crate::tracer::{Fate, Origin};
+use crate::world::{self, NODE, POD, STRANGER, kernel, name, packet, pod, service, shop, slice};
+use crate::{expect, heart};
+
+#[test]
+fn chain_names_hash_as_upstream_hashes_them() {
+    // From published listings; the first three by releases that wrote an unnamed port as `ns/name:`.
+    for (service_port, endpoint, hash) in [
+        ("sock-shop/payment:", "", "T7TCZ5NWHRXELJYN"),
+        ("sock-shop/payment:", "10.244.1.13:80", "OO2TWKZ7ZV6AUJIZ"),
+        ("sock-shop/payment:", "10.244.3.2:80", "UV4LMV4IYDXHR55Y"),
+        ("sock-shop/payment", "", "YPMKE2SU3KTCWTCV"),
+        ("default/kubernetes:https", "", "NPX46M4PTMTKRN6Y"),
+    ] {
+        assert_eq!(names::hash(service_port, "tcp", endpoint), hash, "{service_port} {endpoint}");
+    }
+}
+
+#[test]
+fn a_service_ports_chains_are_named_for_namespace_name_port_and_protocol() {
+    let api = name("default", "kubernetes", "https", Protocol::Tcp);
+    assert_eq!(names::cluster(&api), "KUBE-SVC-NPX46M4PTMTKRN6Y");
+    assert_eq!(names::local(&api), "KUBE-SVL-NPX46M4PTMTKRN6Y");
+    assert_eq!(names::external(&api), "KUBE-EXT-NPX46M4PTMTKRN6Y");
+    let payment = name("sock-shop", "payment", "", Protocol::Tcp);
+    assert_eq!(names::cluster(&payment), "KUBE-SVC-YPMKE2SU3KTCWTCV");
+    let dns = |protocol| names::cluster(&name("kube-system", "kube-dns", "dns", protocol));
+    assert_ne!(dns(Protocol::Tcp), dns(Protocol::Udp));
+}
+
+#[test]
+fn the_empty_cluster_has_the_fixed_chains_alone() {
+    insta::assert_snapshot!(build(&Snapshot::default(), &world::config()));
+}
+
+#[test]
+fn a_cluster_ip_with_two_endpoints_reads_as_on_a_real_node() {
+    let endpoints = slice(json!([pod("10.244.0.5", NODE), pod("10.244.1.5", "node-2")]));
+    let snapshot = Snapshot::collect([&service(json!({}))], [&endpoints], NODE);
+    insta::assert_snapshot!(build(&snapshot, &world::config()));
+}
+
+#[test]
+fn headless_external_name_and_foreign_services_get_no_rules() {
+    let headless = service(json!({"clusterIP": "None"}));
+    let external = service(json!({"type": "ExternalName", "externalName": "example.org", "clusterIP": ""}));
+    let pending = service(json!({"clusterIP": null}));
+    let mut foreign = service(json!({}));
+    foreign.metadata.labels =
+        Some([("service.kubernetes.io/service-proxy-name".to_owned(), "other".to_owned())].into());
+    for service in [headless, external, pending, foreign] {
+        assert_eq!(heart::model::service_ports(&service), []);
+    }
+}
+
+#[test]
+fn a_name_that_is_no_dns_name_never_reaches_a_rule() {
+    let mut evil = service(json!({}));
+    evil.metadata.name = Some("web\n-A KUBE-SERVICES -j DROP".to_owned());
+    assert_eq!(heart::model::service_ports(&evil), []);
+}
+
+#[test]
+fn slices_of_one_service_are_merged_and_the_hopeful_report_wins() {
+    let gone = slice(json!([{"addresses": ["10.244.0.5"], "conditions": {"ready": false}}]));
+    let here = slice(json!([pod("10.244.0.5", NODE), pod("10.244.1.5", "node-2")]));
+    for order in [[&gone, &here], [&here, &gone]] {
+        let merged = heart::model::merge_slices(order, NODE);
+        let endpoints = &merged[&name("shop", "web", "", Protocol::Tcp)];
+        let seen: Vec<_> = endpoints.iter().map(|e| (e.address.to_string(), e.ready, e.local)).collect();
+        assert_eq!(seen, [("10.244.0.5:8080".into(), true, true), ("10.244.1.5:8080".into(), true, false)]);
+    }
+}
+
+#[test]
+fn conditions_that_are_not_stated_are_the_hopeful_ones() {
+    let silent = slice(json!([{"addresses": ["10.244.0.5"]}]));
+    let [(_, endpoint)] = &heart::model::endpoints_in(&silent, NODE)[..] else { panic!("one endpoint") };
+    assert!(endpoint.ready && endpoint.serving && !endpoint.terminating && !endpoint.local);
+}
+
+#[test]
+fn an_endpoint_that_is_not_ready_gets_no_traffic() {
+    let endpoints =
+        json!([pod("10.244.0.5", NODE), {"addresses": ["10.244.0.6"], "conditions": {"ready": false}}]);
+    let snapshot = Snapshot::collect([&service(json!({}))], [&slice(endpoints)], NODE);
+    let fates = kernel(&snapshot).fates(&packet(Origin::Link, POD, "10.96.0.10:80"));
+    assert_eq!(fates, [(delivered("10.244.0.5:8080", false), vec![])]);
+}
+
+#[test]
+fn an_endpoint_that_is_going_serves_until_another_is_ready() {
+    let going = json!({
+        "addresses": ["10.244.0.5"],
+        "conditions": {"ready": false, "serving": true, "terminating": true},
+    });
+    let fate = |endpoints| {
+        let snapshot = Snapshot::collect([&service(json!({}))], [&slice(endpoints)], NODE);
+        kernel(&snapshot).fates(&packet(Origin::Link, POD, "10.96.0.10:80")).remove(0).0
+    };
+    assert_eq!(fate(json!([going])), delivered("10.244.0.5:8080", false));
+    assert_eq!(fate(json!([going, pod("10.244.0.6", NODE)])), delivered("10.244.0.6:8080", false));
+}
+
+#[test]
+fn a_service_without_endpoints_is_refused_at_once() {
+    let snapshot = Snapshot::collect([&service(json!({}))], [], NODE);
+    for (origin, source) in [(Origin::Link, POD), (Origin::Node, world::NODE_IP), (Origin::Link, STRANGER)] {
+        let fates = kernel(&snapshot).fates(&packet(origin, source, "10.96.0.10:80"));
+        assert_eq!(fates, [(Fate::Rejected, vec![])]);
+    }
+    insta::assert_snapshot!(build(&snapshot, &world::config()));
+}
+
+#[test]
+fn a_pod_that_reaches_itself_is_masqueraded_and_a_neighbour_is_not() {
+    let kernel = kernel(&shop(json!({})));
+    for (fate, _) in kernel.fates(&packet(Origin::Link, [10, 244, 0, 5].into(), "10.96.0.10:80")) {
+        let Fate::Delivered { to, masqueraded } = fate else { panic!("{fate:?}") };
+        assert_eq!(masqueraded, to.ip().octets() == [10, 244, 0, 5], "{to}");
+    }
+}
+
+#[test]
+fn traffic_from_outside_the_pod_network_is_masqueraded() {
+    let kernel = kernel(&shop(json!({})));
+    for (origin, source) in [(Origin::Node, world::NODE_IP), (Origin::Link, STRANGER)] {
+        for (fate, _) in kernel.fates(&packet(origin, source, "10.96.0.10:80")) {
+            assert!(matches!(fate, Fate::Delivered { masqueraded: true, .. }), "{fate:?}");
+        }
+    }
+}
+
+#[test]
+fn without_a_pod_network_nothing_to_a_cluster_ip_is_masqueraded_but_hairpins() {
+    let rules = build(&shop(json!({})), &heart::Config { cluster_cidr: None }).to_string();
+    let kernel = crate::tracer::Kernel::with_rules(&rules, &[world::NODE_IP]);
+    for (fate, _) in kernel.fates(&packet(Origin::Link, STRANGER, "10.96.0.10:80")) {
+        assert!(matches!(fate, Fate::Delivered { masqueraded: false, .. }), "{fate:?}");
+    }
+}
+
+#[test]
+fn internal_traffic_policy_local_keeps_to_this_node_or_drops() {
+    let snapshot = shop(json!({"internalTrafficPolicy": "Local"}));
+    let to_service = packet(Origin::Link, POD, "10.96.0.10:80");
+    assert_eq!(kernel(&snapshot).fates(&to_service), [(delivered("10.244.0.5:8080", false), vec![])]);
+    insta::assert_snapshot!(build(&snapshot, &world::config()));
+
+    let elsewhere = slice(json!([pod("10.244.1.5", "node-2")]));
+    let local = service(json!({"internalTrafficPolicy": "Local"}));
+    let snapshot = Snapshot::collect([&local], [&elsewhere], NODE);
+    assert_eq!(kernel(&snapshot).fates(&to_service), [(Fate::Dropped, vec![])]);
+}
+
+fn delivered(to: &str, masqueraded: bool) -> Fate {
+    Fate::Delivered { to: world::address(to), masqueraded }
+}
+
+proptest! {
+    #[test]
+    fn every_packet_meets_the_fate_that_its_service_means(
+        snapshot in world::snapshot(),
+        packet in world::any_packet(),
+    ) {
+        let possible: BTreeSet<Fate> =
+            kernel(&snapshot).fates(&packet).into_iter().map(|(fate, _)| fate).collect();
+        prop_assert_eq!(possible, expect::fates(&snapshot, &packet));
+    }
+
+    #[test]
+    fn a_packet_that_no_service_names_is_not_touched(
+        snapshot in world::snapshot(),
+        ip in any::<u32>(),
+        port in 1u16..,
+    ) {
+        let destination = std::net::SocketAddrV4::new(ip.into(), port);
+        prop_assume!(!destination.ip().is_loopback());
+        // Services live in these; everything else is foreign.
+        prop_assume!(!["10.96.0.0/16", "192.0.2.0/24", "198.51.100.0/24", "10.89.0.11/32"]
+            .iter().any(|own| world::cidr(own).contains(*destination.ip())));
+        for (origin, source) in [(Origin::Link, POD), (Origin::Node, world::NODE_IP)] {
+            let packet = packet(origin, source, &destination.to_string());
+            let untouched = Fate::Delivered { to: destination, masqueraded: false };
+            prop_assert_eq!(kernel(&snapshot).fates(&packet), vec![(untouched, vec![])]);
+        }
+    }
+
+    #[test]
+    fn the_same_cluster_gives_the_same_text_in_any_order_of_slices(split in 0usize..3) {
+        let mut pods = [pod("10.244.0.5", NODE), pod("10.244.1.5", "node-2"), pod("10.244.2.5", "node-3")];
+        pods.rotate_left(split);
+        let (a, b) = pods.split_at(split);
+        let slices = [slice(json!(a)), slice(json!(b))];
+        let snapshot = Snapshot::collect([&service(json!({}))], &slices, NODE);
+        let config = world::config();
+        prop_assert_eq!(build(&snapshot, &config), build(&shop(json!({})), &config));
+    }
+}

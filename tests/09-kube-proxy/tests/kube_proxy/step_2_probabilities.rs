@@ -1,0 +1,75 @@
+//! Step 2: every endpoint is as likely as every other.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::heart::{Snapshot, balance};
+use crate::tracer::{Fate, Origin};
+use crate::world::{NODE, POD, kernel, packet, pod, service, slice};
+
+/// `shop/web` with `n` endpoints.
+fn served_by(n: usize) -> Snapshot {
+    let pods: Vec<_> = (0..n).map(|i| pod(&format!("10.244.{}.{}", i / 200, i % 200 + 2), NODE)).collect();
+    Snapshot::collect([&service(json!({}))], [&slice(json!(pods))], NODE)
+}
+
+#[test]
+fn probabilities_are_printed_with_ten_digits() {
+    let printed: Vec<String> = (2..=4).map(balance::probability).collect();
+    assert_eq!(printed, ["0.5000000000", "0.3333333333", "0.2500000000"]);
+}
+
+#[test]
+fn a_single_endpoint_needs_no_toss() {
+    let fates = kernel(&served_by(1)).fates(&packet(Origin::Link, POD, "10.96.0.10:80"));
+    assert!(matches!(&fates[..], [(_, tosses)] if tosses.is_empty()), "{fates:?}");
+}
+
+#[test]
+fn four_endpoints_toss_for_a_quarter_a_third_a_half_and_the_rest() {
+    let snapshot = served_by(4);
+    let (name, port) = snapshot.services.first_key_value().expect("one");
+    let endpoints: Vec<_> = snapshot.endpoints_of(name).iter().collect();
+    insta::assert_snapshot!(balance::spread(port, &endpoints).join("\n"));
+}
+
+#[test]
+fn the_shares_of_up_to_four_endpoints_are_equal_in_exact_arithmetic() {
+    for n in 2..=4u128 {
+        let fates = kernel(&served_by(n as usize)).fates(&packet(Origin::Link, POD, "10.96.0.10:80"));
+        assert_eq!(fates.len() as u128, n);
+        // The kernel compares 31 random bits with the threshold: count the outcomes that lead here.
+        let tosses = n as usize - 1;
+        let all = 1u128 << (31 * tosses);
+        for (fate, path) in &fates {
+            let ways = |t: &crate::tracer::Toss| {
+                if t.won { u128::from(t.threshold) } else { (1 << 31) - u128::from(t.threshold) }
+            };
+            let unused = 1u128 << (31 * (tosses - path.len()));
+            let outcomes = path.iter().map(ways).product::<u128>() * unused;
+            // Each threshold is off by less than one in 2^31.
+            let error = (outcomes * n).abs_diff(all);
+            assert!(error <= n * n * (all >> 31), "{fate:?} of {n}: {outcomes} of {all}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn of_those_that_remain_each_endpoint_wins_its_fair_share(n in 1usize..150) {
+        let fates = kernel(&served_by(n)).fates(&packet(Origin::Link, POD, "10.96.0.10:80"));
+        let reached: BTreeSet<Fate> = fates.iter().map(|(fate, _)| fate.clone()).collect();
+        prop_assert_eq!(reached.len(), n, "each endpoint is reached, and by one way");
+        prop_assert_eq!(fates.len(), n);
+        // By induction the shares are equal if the k-th toss is 1 in (n - k), whoever lost before.
+        let (_, last) = fates.last().expect("n > 0");
+        for (lost, toss) in last.iter().enumerate() {
+            let remaining = (n - lost) as u64;
+            let error = (u64::from(toss.threshold) * remaining).abs_diff(1 << 31);
+            prop_assert!(error <= remaining, "toss {} of {}", lost, n);
+        }
+    }
+}
