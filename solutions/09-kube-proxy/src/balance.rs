@@ -4,12 +4,21 @@
 use crate::model::{Endpoint, ServicePort};
 use crate::names;
 
-/// The rules of KUBE-SVC-… or KUBE-SVL-… that choose among `endpoints` (not empty): who has an
-/// endpoint already keeps it, everybody else is given one by chance.
+/// The rules of KUBE-SVC-… or KUBE-SVL-… that choose among `endpoints`: who has an endpoint already
+/// keeps it, everybody else is given one by chance.
 pub fn choose(service: &ServicePort, endpoints: &[&Endpoint]) -> Vec<String> {
-    let mut rules = stick(service, endpoints);
-    rules.extend(spread(service, endpoints));
+    let mut rules = service.affinity_seconds.map_or_else(Vec::new, |s| stick(service, endpoints, s));
+    match endpoints {
+        [only] => rules.push(jump_to(service, only, "")),
+        several => rules.extend(spread(service, several)),
+    }
     rules
+}
+
+/// `condition`, if there is one, ends with a space.
+fn jump_to(service: &ServicePort, endpoint: &Endpoint, condition: &str) -> String {
+    let chain = names::endpoint(&service.name, endpoint.address);
+    format!("-m comment --comment \"{} -> {}\" {condition}-j {chain}", service.name, endpoint.address)
 }
 
 /// One jump an endpoint. The kernel tries them in order, so a rule is reached only when all before
@@ -19,15 +28,12 @@ pub fn spread(service: &ServicePort, endpoints: &[&Endpoint]) -> Vec<String> {
     // lab:begin 09.2 a weighted toss for every endpoint, and none for the last
     let mut rules = Vec::with_capacity(endpoints.len());
     for (index, endpoint) in endpoints.iter().enumerate() {
-        let comment = format!("-m comment --comment \"{} -> {}\"", service.name, endpoint.address);
-        let chain = names::endpoint(&service.name, endpoint.address);
         let remaining = endpoints.len() - index;
-        if remaining > 1 {
-            let toss = format!("-m statistic --mode random --probability {}", probability(remaining));
-            rules.push(format!("{comment} {toss} -j {chain}"));
-        } else {
-            rules.push(format!("{comment} -j {chain}"));
-        }
+        let toss = match remaining {
+            1 => String::new(),
+            _ => format!("-m statistic --mode random --probability {} ", probability(remaining)),
+        };
+        rules.push(jump_to(service, endpoint, &toss));
     }
     rules
     // lab:end
@@ -41,31 +47,24 @@ pub fn probability(n: usize) -> String {
 }
 
 /// For `sessionAffinity: ClientIP`: a jump to each endpoint whose list holds the client's address,
-/// no older than the timeout. (`recent` keeps one list of source addresses a name; ours is named as
-/// the endpoint's chain.) Nothing for a service without affinity.
-pub fn stick(service: &ServicePort, endpoints: &[&Endpoint]) -> Vec<String> {
+/// no older than `seconds`. (`recent` keeps one list of source addresses a name; ours is named as
+/// the endpoint's chain.)
+pub fn stick(service: &ServicePort, endpoints: &[&Endpoint], seconds: u32) -> Vec<String> {
     // lab:begin 09.4 before any toss: who is on an endpoint's list goes there again
-    let Some(seconds) = service.affinity_seconds else { return Vec::new() };
-    let mut rules = Vec::with_capacity(endpoints.len());
-    for endpoint in endpoints {
-        let chain = names::endpoint(&service.name, endpoint.address);
-        let comment = format!("-m comment --comment \"{} -> {}\"", service.name, endpoint.address);
-        rules.push(format!(
-            "{comment} -m recent --name {chain} --rcheck --seconds {seconds} --reap -j {chain}"
-        ));
-    }
-    rules
+    let on_the_list = |endpoint: &&Endpoint| {
+        let list = names::endpoint(&service.name, endpoint.address);
+        let condition = format!("-m recent --name {list} --rcheck --seconds {seconds} --reap ");
+        jump_to(service, endpoint, &condition)
+    };
+    endpoints.iter().map(on_the_list).collect()
     // lab:end
 }
 
-/// The match that puts the client's address on the endpoint's list, for the rule that translates;
-/// empty without affinity, otherwise with a space after it.
+/// The match that puts the client's address on the endpoint's list, with a space after it.
 pub fn remember(service: &ServicePort, endpoint: &Endpoint) -> String {
     // lab:begin 09.4 the other half of affinity: whoever is sent here is put on the list
-    match service.affinity_seconds {
-        Some(_) => format!("-m recent --name {} --set ", names::endpoint(&service.name, endpoint.address)),
-        None => String::new(),
-    }
+    let list = names::endpoint(&service.name, endpoint.address);
+    format!("-m recent --name {list} --set ")
     // lab:end
 }
 
@@ -75,7 +74,7 @@ pub fn endpoint_chain(service: &ServicePort, endpoint: &Endpoint) -> Vec<String>
     let name = &service.name;
     let protocol = name.protocol.as_str();
     let (ip, address) = (endpoint.address.ip(), endpoint.address);
-    let remember = remember(service, endpoint);
+    let remember = service.affinity_seconds.map_or_else(String::new, |_| remember(service, endpoint));
     // lab:begin 09.1 mark what the endpoint sends to itself; translate everything
     vec![
         format!("-m comment --comment {name} -s {ip} -j {}", names::MARK_MASQ),

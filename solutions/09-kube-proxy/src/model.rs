@@ -234,7 +234,7 @@ pub fn endpoints_in(slice: &EndpointSlice, node_name: &str) -> Vec<(ServicePortN
 
 /// All addresses of one endpoint are the same pod: as upstream, we read the first alone.
 fn endpoint(from: &SliceEndpoint, port: u16, node_name: &str) -> Option<Endpoint> {
-    let ip = from.addresses.first()?.parse().ok()?;
+    let ip: Ipv4Addr = from.addresses.first()?.parse().ok()?;
     // lab:begin 09.1 ready unless it says otherwise, serving if ready, terminating only if it says so
     let conditions = from.conditions.as_ref();
     let ready = conditions.and_then(|c| c.ready).unwrap_or(true);

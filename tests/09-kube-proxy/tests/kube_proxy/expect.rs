@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 
+use proptest::prelude::*;
+
 use crate::heart::{Endpoint, ServicePort, Snapshot};
 use crate::tracer::{Fate, Origin, Packet};
-use crate::world::{NODE_IP, cidr};
+use crate::world::{NODE_IP, cidr, kernel};
 
 /// By which of its addresses a packet means a service.
 enum Door {
@@ -16,8 +18,15 @@ enum Door {
     NodePort,
 }
 
+/// The law: what the rules can do to a packet is what the cluster means for it.
+pub fn check(snapshot: &Snapshot, packet: &Packet) -> Result<(), TestCaseError> {
+    let possible: BTreeSet<Fate> = kernel(snapshot).fates(packet).into_iter().map(|(fate, _)| fate).collect();
+    prop_assert_eq!(possible, fates(snapshot, packet));
+    Ok(())
+}
+
 /// All fates that a packet may have, one for each endpoint it may be sent to.
-pub fn fates(snapshot: &Snapshot, packet: &Packet) -> BTreeSet<Fate> {
+fn fates(snapshot: &Snapshot, packet: &Packet) -> BTreeSet<Fate> {
     let untouched = || BTreeSet::from([Fate::Delivered { to: packet.destination, masqueraded: false }]);
     let Some((service, door)) = meant(snapshot, packet) else { return untouched() };
     let endpoints = snapshot.endpoints_of(&service.name);

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::heart::{Snapshot, balance};
+use crate::expect;
+use crate::heart::{Snapshot, balance, build};
 use crate::tracer::{Fate, Origin};
-use crate::world::{NODE, POD, kernel, packet, pod, service, slice};
+use crate::world::{self, NODE, POD, Upto, kernel, packet, pod, service, shop, slice};
 
 /// `shop/web` with `n` endpoints.
 fn served_by(n: usize) -> Snapshot {
@@ -25,6 +26,13 @@ fn probabilities_are_printed_with_ten_digits() {
 fn a_single_endpoint_needs_no_toss() {
     let fates = kernel(&served_by(1)).fates(&packet(Origin::Link, POD, "10.96.0.10:80"));
     assert!(matches!(&fates[..], [(_, tosses)] if tosses.is_empty()), "{fates:?}");
+}
+
+#[test]
+fn a_cluster_ip_with_two_endpoints_reads_as_on_a_real_node() {
+    let endpoints = slice(json!([pod("10.244.0.5", NODE), pod("10.244.1.5", "node-2")]));
+    let snapshot = Snapshot::collect([&service(json!({}))], [&endpoints], NODE);
+    insta::assert_snapshot!(build(&snapshot, &world::config()));
 }
 
 #[test]
@@ -71,5 +79,26 @@ proptest! {
             let error = (u64::from(toss.threshold) * remaining).abs_diff(1 << 31);
             prop_assert!(error <= remaining, "toss {} of {}", lost, n);
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_packet_meets_the_fate_that_its_service_means(
+        snapshot in world::snapshot(Upto::Balance),
+        packet in world::any_packet(),
+    ) {
+        expect::check(&snapshot, &packet)?;
+    }
+
+    #[test]
+    fn the_same_cluster_gives_the_same_text_in_any_order_of_slices(split in 0usize..3) {
+        let mut pods = [pod("10.244.0.5", NODE), pod("10.244.1.5", "node-2"), pod("10.244.2.5", "node-3")];
+        pods.rotate_left(split);
+        let (a, b) = pods.split_at(split);
+        let slices = [slice(json!(a)), slice(json!(b))];
+        let snapshot = Snapshot::collect([&service(json!({}))], &slices, NODE);
+        let config = world::config();
+        prop_assert_eq!(build(&snapshot, &config), build(&shop(json!({})), &config));
     }
 }

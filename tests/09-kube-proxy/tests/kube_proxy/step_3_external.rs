@@ -3,9 +3,12 @@
 use proptest::prelude::*;
 use serde_json::json;
 
+use crate::expect;
 use crate::heart::{Snapshot, build};
 use crate::tracer::{Fate, Kernel, Origin};
-use crate::world::{self, FAR_POD, NODE, NODE_IP, POD, STRANGER, kernel, packet, pod, service, shop, slice};
+use crate::world::{
+    self, FAR_POD, NODE, NODE_IP, POD, STRANGER, Upto, kernel, packet, pod, service, shop, slice,
+};
 
 fn node_port(extra: serde_json::Value) -> serde_json::Value {
     let mut spec = json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080}]});
@@ -117,8 +120,16 @@ fn a_load_balancers_address_lets_only_its_source_ranges_in() {
 
 proptest! {
     #[test]
+    fn every_packet_meets_the_fate_that_its_service_means(
+        snapshot in world::snapshot(Upto::External),
+        packet in world::any_packet(),
+    ) {
+        expect::check(&snapshot, &packet)?;
+    }
+
+    #[test]
     fn external_traffic_is_never_masqueraded_under_policy_local(
-        mut snapshot in world::snapshot(),
+        mut snapshot in world::snapshot(Upto::External),
         mut packet in world::any_packet(),
     ) {
         for service in snapshot.services.values_mut() {

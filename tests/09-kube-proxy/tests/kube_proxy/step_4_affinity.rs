@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 use serde_json::json;
 
+use crate::expect;
 use crate::heart::build;
 use crate::tracer::{Fate, Kernel, Origin};
-use crate::world::{self, FAR_POD, POD, kernel, packet, shop};
+use crate::world::{self, FAR_POD, POD, Upto, kernel, packet, shop};
 
 fn sticky(seconds: u32) -> Kernel {
     kernel(&shop(json!({
@@ -66,6 +67,14 @@ fn every_connection_starts_the_timeout_again() {
 }
 
 proptest! {
+    #[test]
+    fn every_packet_meets_the_fate_that_its_service_means(
+        snapshot in world::snapshot(Upto::Affinity),
+        packet in world::any_packet(),
+    ) {
+        expect::check(&snapshot, &packet)?;
+    }
+
     #[test]
     fn within_the_timeout_a_client_sees_one_endpoint_only(
         visits in proptest::collection::vec((0u8..4, 0u32..3, 0u64..20), 1..30),

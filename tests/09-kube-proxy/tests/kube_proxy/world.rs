@@ -61,6 +61,11 @@ pub fn pod(ip: &str, node: &str) -> Value {
     json!({"addresses": [ip], "nodeName": node, "conditions": {"ready": true}})
 }
 
+/// `shop/web` with `spec`, served by one pod on this node.
+pub fn stall(spec: Value) -> Snapshot {
+    Snapshot::collect([&service(spec)], [&slice(json!([pod("10.244.0.5", NODE)]))], NODE)
+}
+
 /// `shop/web` with `spec`, served by one pod here and two elsewhere.
 pub fn shop(spec: Value) -> Snapshot {
     let endpoints =
@@ -89,11 +94,14 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
 }
 
 /// A service port that nobody else's addresses collide with, since they are made of its number.
-fn service_port(number: u8) -> impl Strategy<Value = ServicePort> {
+fn service_port(number: u8, upto: Upto) -> impl Strategy<Value = ServicePort> {
     let protocol = prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp)];
     let flags = proptest::array::uniform7(any::<bool>());
     (protocol, flags).prop_map(move |(protocol, flags)| {
         let [node_port, external, balancer, ranges, sticky, internal_local, external_local] = flags;
+        let [node_port, external, balancer, ranges] =
+            [node_port, external, balancer, ranges].map(|flag| flag && upto >= Upto::External);
+        let sticky = sticky && upto >= Upto::Affinity;
         let given = |present: bool, value| if present { vec![value] } else { Vec::new() };
         ServicePort {
             name: name("ns", &format!("svc-{number}"), if number % 2 == 0 { "http" } else { "" }, protocol),
@@ -110,12 +118,26 @@ fn service_port(number: u8) -> impl Strategy<Value = ServicePort> {
     })
 }
 
-/// Up to four service ports with up to six endpoints each.
-pub fn snapshot() -> impl Strategy<Value = Snapshot> {
-    let one = |number: u8| {
+/// What a cluster made by chance may use: as much as a student has come to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Upto {
+    /// Cluster IPs with one endpoint at most.
+    Chains,
+    /// And with several.
+    Balance,
+    /// And node ports, external IPs, load balancers.
+    External,
+    /// And session affinity: everything.
+    Affinity,
+}
+
+/// Up to four service ports with up to five endpoints each.
+pub fn snapshot(upto: Upto) -> impl Strategy<Value = Snapshot> {
+    let most = if upto == Upto::Chains { 1 } else { 5 };
+    let one = move |number: u8| {
         proptest::option::weighted(
             0.8,
-            (service_port(number), proptest::collection::vec(endpoint(), 0..6)).prop_map(
+            (service_port(number, upto), proptest::collection::vec(endpoint(), 0..=most)).prop_map(
                 |(service, mut endpoints)| {
                     endpoints.sort_by_key(|endpoint| endpoint.address);
                     endpoints.dedup_by_key(|endpoint| endpoint.address);
