@@ -1,3 +1,159 @@
+//! placeholder
+
 pub use store_solution as heart;
 
+mod convert;
+mod disk;
 pub mod etcd;
+mod listen;
+mod server;
+mod service;
+mod watch_service;
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tracing::info;
+
+use convert::Answers;
+use service::{MAX_MESSAGE_BYTES, Member, Service};
+
+/// How long clients that have requests under way may take to end when the store is stopped.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// etcd's flags, as far as one node needs them.
+#[derive(clap::Args, Debug, Clone)]
+pub struct Args {
+    /// Name of this member.
+    #[arg(long, default_value = "default")]
+    pub name: String,
+    /// Where the data is kept [default: NAME.etcd].
+    #[arg(long)]
+    pub data_dir: Option<PathBuf>,
+    /// URLs to listen on for clients, separated by commas [default: http://localhost:2379, unless
+    /// --listen-fd is given].
+    #[arg(long, value_delimiter = ',')]
+    pub listen_client_urls: Vec<String>,
+    /// URLs that members lists tell clients [default: those that are listened on].
+    #[arg(long, value_delimiter = ',')]
+    pub advertise_client_urls: Vec<String>,
+    /// A socket that listens already, by its number. May be repeated. It speaks TLS when there is
+    /// a certificate.
+    #[arg(long)]
+    pub listen_fd: Vec<RawFd>,
+    /// The server's certificate, and what leads from it to its authority (PEM).
+    #[arg(long)]
+    pub cert_file: Option<PathBuf>,
+    /// The certificate's key (PEM).
+    #[arg(long)]
+    pub key_file: Option<PathBuf>,
+    /// Who signs clients' certificates (PEM).
+    #[arg(long)]
+    pub trusted_ca_file: Option<PathBuf>,
+    /// Serve only clients with a certificate.
+    #[arg(long)]
+    pub client_cert_auth: bool,
+}
+
+impl Args {
+    fn client_urls(&self) -> Vec<String> {
+        if self.listen_client_urls.is_empty() && self.listen_fd.is_empty() {
+            return vec!["http://localhost:2379".into()];
+        }
+        self.listen_client_urls.clone()
+    }
+
+    fn member(&self) -> Member {
+        let urls = if self.advertise_client_urls.is_empty() {
+            self.client_urls()
+        } else {
+            self.advertise_client_urls.clone()
+        };
+        // The same name gives the same numbers after a restart.
+        let answers = Answers {
+            cluster_id: number(&["coracle", "cluster"]),
+            member_id: number(&["coracle", "member", &self.name]),
+            raft_term: 1,
+        };
+        Member { name: self.name.clone(), client_urls: urls, answers }
+    }
+}
+
+/// FNV-1a.
+fn number(parts: &[&str]) -> u64 {
+    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |n, byte| (n ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    serve(args, async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+    .await
+}
+
+/// Serves until `stop` is ready. An error means that the store could not start, or that its disk
+/// failed; what was answered is safe in any case.
+pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let dir = args.data_dir.clone().unwrap_or_else(|| format!("{}.etcd", args.name).into());
+    // Clients may connect at once, and wait while the data is read.
+    let doors = listen::open(&args).await?;
+    let opened = tokio::task::spawn_blocking({
+        let dir = dir.clone();
+        move || disk::open(&dir)
+    });
+    let opened = opened.await??;
+
+    let (requests, queue) = mpsc::channel(server::QUEUE);
+    let (stop_server, stopped) = oneshot::channel();
+    let server = server::Server::new(dir, opened, queue, stopped)?;
+    let mut server = tokio::spawn(server.run());
+
+    let service = Service::new(requests, args.member());
+    let (stop_serving, closing) = oneshot::channel::<()>();
+    let router = tonic::transport::Server::builder()
+        .max_concurrent_streams(u32::MAX)
+        .add_service(etcd::kv_server::KvServer::new(service.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(etcd::watch_server::WatchServer::new(service.clone()))
+        .add_service(etcd::lease_server::LeaseServer::new(service.clone()))
+        .add_service(etcd::cluster_server::ClusterServer::new(service.clone()))
+        .add_service(etcd::maintenance_server::MaintenanceServer::new(service));
+    let connections = ReceiverStream::new(listen::accept(doors));
+    let serving = router.serve_with_incoming_shutdown(connections, async {
+        // Dropping the sender is a signal too.
+        let _ = closing.await;
+    });
+    let mut serving = tokio::spawn(serving);
+
+    let stopping = tokio::select! {
+        () = stop => true,
+        result = &mut server => {
+            result.context("the store's loop has ended")??;
+            false
+        }
+        result = &mut serving => {
+            result.context("the server has ended")?.context("cannot serve")?;
+            false
+        }
+    };
+    info!("stopping");
+    let _ = stop_server.send(());
+    let _ = stop_serving.send(());
+    if stopping {
+        server.await.context("the store's loop has ended")??;
+        // Connections that stay open do not hold the store back.
+        let _ = tokio::time::timeout(GRACE, serving).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! Sockets: addresses from URLs, inherited ones by number, plain or TLS.
+
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+use tracing::{debug, info, warn};
+
+use crate::Args;
+
+/// Connections that are accepted and not yet served.
+const ACCEPTED: usize = 64;
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// After accept fails, for want of file descriptors most of the time.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A socket that listens, and how to speak on it.
+pub struct Door {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+}
+
+/// Opens every door that the arguments name.
+pub async fn open(args: &Args) -> anyhow::Result<Vec<Door>> {
+    let tls = tls(args)?;
+    let mut doors = Vec::new();
+    for url in args.client_urls() {
+        let url = url.trim().trim_end_matches('/');
+        let (address, tls) = match url.split_once("://") {
+            Some(("http", address)) => (address, None),
+            Some(("https", address)) => {
+                let tls = tls.clone().with_context(|| format!("{url}: https needs --cert-file"))?;
+                (address, Some(tls))
+            }
+            _ => bail!("{url:?} is not a URL that can be listened on: http://HOST:PORT or https://HOST:PORT"),
+        };
+        let addresses = tokio::net::lookup_host(address).await;
+        let mut found = 0;
+        for address in addresses.with_context(|| format!("cannot resolve {url}"))? {
+            match TcpListener::bind(address).await {
+                Ok(listener) => {
+                    found += 1;
+                    doors.push(Door { listener, tls: tls.clone() });
+                }
+                // A name may stand for an address that this machine does not have, as ::1.
+                Err(e) if e.kind() == std::io::ErrorKind::AddrNotAvailable => {}
+                Err(e) => return Err(e).with_context(|| format!("cannot listen on {url}")),
+            }
+        }
+        if found == 0 {
+            bail!("cannot listen on {url}: no such address here");
+        }
+    }
+    for fd in &args.listen_fd {
+        let listener = inherited(*fd).with_context(|| format!("--listen-fd {fd}"))?;
+        doors.push(Door { listener, tls: tls.clone() });
+    }
+    if doors.is_empty() {
+        bail!("there is nothing to listen on");
+    }
+    Ok(doors)
+}
+
+fn inherited(fd: RawFd) -> anyhow::Result<TcpListener> {
+    if fd < 3 {
+        bail!("0, 1 and 2 are standard streams");
+    }
+    nix::fcntl::fcntl(
+        // SAFETY: only asks whether the descriptor is open; nothing is kept.
+        unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) },
+        nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC),
+    )
+    .context("not an open file descriptor")?;
+    // SAFETY: the descriptor is open, and whoever started this program gave it to us with the flag.
+    let owned = unsafe { OwnedFd::from_raw_fd(fd) };
+    let listener = std::net::TcpListener::from(owned);
+    listener.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(listener)?)
+}
+
+fn tls(args: &Args) -> anyhow::Result<Option<TlsAcceptor>> {
+    let (cert, key) = match (&args.cert_file, &args.key_file) {
+        (Some(cert), Some(key)) => (cert, key),
+        (None, None) if !args.client_cert_auth => return Ok(None),
+        _ => bail!("TLS needs --cert-file and --key-file"),
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let config = if args.client_cert_auth {
+        let ca = args.trusted_ca_file.as_ref().context("--client-cert-auth needs --trusted-ca-file")?;
+        let mut roots = RootCertStore::empty();
+        for cert in certificates(ca)? {
+            roots.add(cert).with_context(|| ca.display().to_string())?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+        config.with_client_cert_verifier(verifier)
+    } else {
+        config.with_no_client_auth()
+    };
+    let key_der = PrivateKeyDer::from_pem_file(key).with_context(|| key.display().to_string())?;
+    let mut config = config.with_single_cert(certificates(cert)?, key_der).context("TLS certificate and key")?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+}
+
+fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let certs = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certs = certs.with_context(|| path.display().to_string())?;
+    if certs.is_empty() {
+        bail!("{}: no certificate in it", path.display());
+    }
+    Ok(certs)
+}
+
+/// Accepts on all doors; connections come out when they are ready to be served.
+pub fn accept(doors: Vec<Door>) -> mpsc::Receiver<std::io::Result<Connection>> {
+    let (accepted, connections) = mpsc::channel(ACCEPTED);
+    for door in doors {
+        if let Ok(address) = door.listener.local_addr() {
+            info!(%address, tls = door.tls.is_some(), "listening");
+        }
+        tokio::spawn(serve_door(door, accepted.clone()));
+    }
+    connections
+}
+
+async fn serve_door(door: Door, accepted: mpsc::Sender<std::io::Result<Connection>>) {
+    loop {
+        let stream = tokio::select! {
+            stream = door.listener.accept() => stream,
+            () = accepted.closed() => return,
+        };
+        let stream = match stream {
+            Ok((stream, _)) => stream,
+            Err(e) => {
+                warn!("cannot accept: {e}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Small answers must not wait for more to send.
+        let _ = stream.set_nodelay(true);
+        match door.tls.clone() {
+            None => {
+                if accepted.send(Ok(Connection::Plain(stream))).await.is_err() {
+                    return;
+                }
+            }
+            Some(tls) => drop(tokio::spawn(shake_hands(tls, stream, accepted.clone()))),
+        }
+    }
+}
+
+async fn shake_hands(tls: TlsAcceptor, stream: TcpStream, accepted: mpsc::Sender<std::io::Result<Connection>>) {
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+        // A failed send means that the server is stopping.
+        Ok(Ok(stream)) => drop(accepted.send(Ok(Connection::Tls(Box::new(stream)))).await),
+        Ok(Err(e)) => debug!("TLS handshake failed: {e}"),
+        Err(_) => debug!("TLS handshake took too long"),
+    }
+}
+
+/// A client's connection.
+pub enum Connection {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Connected for Connection {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Connection::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Connection::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Connection::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Connection::Plain(stream) => stream.is_write_vectored(),
+            Connection::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Connection::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Connection::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! The gRPC services, except Watch: each call becomes a request to the loop and waits for its
+//! answer. Converting and encoding happens here, beside the loop and not in it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures_util::Stream;
+use prost::Message;
+use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request as Call, Response, Status, Streaming};
+
+use crate::convert::{self, Answers, share, status};
+use crate::etcd::{self, cluster_server, kv_server, lease_server, maintenance_server};
+use crate::heart::snapshot::Snapshot;
+use crate::heart::types::{LeaseId, NO_LEASE};
+use crate::heart::{Answer, Command, Error};
+use crate::server::{Request, ServerStatus};
+
+/// Largest request, etcd's `--max-request-bytes`.
+const MAX_REQUEST_BYTES: usize = 3 << 19;
+/// What the connection lets through, so that a request somewhat too large is answered in words.
+pub const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_BYTES + (512 << 10);
+/// The API that is served: clients turn features on by it.
+const VERSION: &str = "3.5.21";
+/// Pieces of a snapshot on their way to the client.
+const SNAPSHOT_PIECES: usize = 4;
+const KEEP_ALIVES: usize = 16;
+
+/// Who this member is.
+#[derive(Debug, Clone)]
+pub struct Member {
+    pub name: String,
+    pub client_urls: Vec<String>,
+    pub answers: Answers,
+}
+
+/// The door to the loop. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    requests: mpsc::Sender<Request>,
+    member: Arc<Member>,
+    /// For choosing leases' numbers and streams'.
+    counter: Arc<AtomicU64>,
+}
+
+pub fn stopped<E>(_: E) -> Status {
+    Status::unavailable("etcdserver: server stopped")
+}
+
+type Result<T> = std::result::Result<Response<T>, Status>;
+
+impl Service {
+    pub fn new(requests: mpsc::Sender<Request>, member: Member) -> Self {
+        Service { requests, member: Arc::new(member), counter: Arc::default() }
+    }
+
+    pub fn answers(&self) -> Answers {
+        self.member.answers
+    }
+
+    pub fn next_number(&self) -> u64 {
+        self.counter.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub async fn send(&self, request: Request) -> std::result::Result<(), Status> {
+        self.requests.send(request).await.map_err(stopped)
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> std::result::Result<T, Status> {
+        let (reply, answer) = oneshot::channel();
+        self.send(request(reply)).await?;
+        answer.await.map_err(stopped)
+    }
+
+    /// `size` is what the request takes on the wire.
+    async fn write(&self, command: Command, size: usize) -> std::result::Result<Answer, Status> {
+        command.check().map_err(status)?;
+        if size > MAX_REQUEST_BYTES {
+            return Err(Status::invalid_argument("etcdserver: request is too large"));
+        }
+        let bytes = command.encode();
+        self.ask(|reply| Request::Write(command, bytes, reply)).await?.map_err(status)
+    }
+
+    async fn status(&self) -> std::result::Result<ServerStatus, Status> {
+        self.ask(Request::Status).await
+    }
+
+    /// Random enough that a client's guess does not hit it, and never the same twice.
+    fn choose_lease(&self) -> LeaseId {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        let id = (self.member.answers.member_id << 48) ^ (now << 12) ^ (self.next_number() & 0xfff);
+        ((id & (i64::MAX as u64)) as LeaseId).max(1)
+    }
+
+    fn members(&self) -> Vec<etcd::Member> {
+        vec![etcd::Member {
+            id: self.member.answers.member_id,
+            name: self.member.name.clone(),
+            peer_urls: vec!["http://localhost:2380".into()],
+            client_urls: self.member.client_urls.clone(),
+            is_learner: false,
+        }]
+    }
+}
+
+/// The answer of a command is always of the command's kind.
+fn mismatch() -> Status {
+    Status::internal("the store answered another question")
+}
+
+#[tonic::async_trait]
+impl kv_server::Kv for Service {
+    async fn range(&self, call: Call<etcd::RangeRequest>) -> Result<etcd::RangeResponse> {
+        let range = convert::range(call.get_ref());
+        range.check().map_err(status)?;
+        let answer = self.ask(|reply| Request::Range(Box::new(range), reply)).await?.map_err(status)?;
+        Ok(Response::new(self.answers().range(&answer)))
+    }
+
+    async fn put(&self, call: Call<etcd::PutRequest>) -> Result<etcd::PutResponse> {
+        let call = call.into_inner();
+        match self.write(Command::Put(convert::put(&call)), call.encoded_len()).await? {
+            Answer::Put(answer) => Ok(Response::new(self.answers().put(&answer))),
+            _ => Err(mismatch()),
+        }
+    }
+
+    async fn delete_range(&self, call: Call<etcd::DeleteRangeRequest>) -> Result<etcd::DeleteRangeResponse> {
+        let call = call.into_inner();
+        match self.write(Command::Delete(convert::delete(&call)), call.encoded_len()).await? {
+            Answer::Delete(answer) => Ok(Response::new(self.answers().delete(&answer))),
+            _ => Err(mismatch()),
+        }
+    }
+
+    async fn txn(&self, call: Call<etcd::TxnRequest>) -> Result<etcd::TxnResponse> {
+        let call = call.into_inner();
+        let txn = convert::txn(&call).map_err(status)?;
+        if txn.is_read_only() {
+            txn.check().map_err(status)?;
+            let answer = self.ask(|reply| Request::ReadTxn(txn, reply)).await?.map_err(status)?;
+            return Ok(Response::new(self.answers().txn(&answer)));
+        }
+        match self.write(Command::Txn(txn), call.encoded_len()).await? {
+            Answer::Txn(answer) => Ok(Response::new(self.answers().txn(&answer))),
+            _ => Err(mismatch()),
+        }
+    }
+
+    async fn compact(&self, call: Call<etcd::CompactionRequest>) -> Result<etcd::CompactionResponse> {
+        // Memory is given back as part of the command, so `physical` has nothing to wait for.
+        let revision = call.get_ref().revision;
+        match self.write(Command::Compact { revision }, 0).await? {
+            Answer::Compact { revision } => {
+                Ok(Response::new(etcd::CompactionResponse { header: self.answers().header(revision) }))
+            }
+            _ => Err(mismatch()),
+        }
+    }
+}
+
+type KeepAliveStream = Pin<Box<dyn Stream<Item = std::result::Result<etcd::LeaseKeepAliveResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl lease_server::Lease for Service {
+    async fn lease_grant(&self, call: Call<etcd::LeaseGrantRequest>) -> Result<etcd::LeaseGrantResponse> {
+        let etcd::LeaseGrantRequest { id, ttl } = call.into_inner();
+        let id = if id == NO_LEASE { self.choose_lease() } else { id };
+        match self.write(Command::LeaseGrant { id, ttl }, 0).await? {
+            Answer::LeaseGrant { revision, id, ttl } => Ok(Response::new(etcd::LeaseGrantResponse {
+                header: self.answers().header(revision),
+                id,
+                ttl,
+                error: String::new(),
+            })),
+            _ => Err(mismatch()),
+        }
+    }
+
+    async fn lease_revoke(&self, call: Call<etcd::LeaseRevokeRequest>) -> Result<etcd::LeaseRevokeResponse> {
+        let id = call.get_ref().id;
+        match self.write(Command::LeaseRevoke { id }, 0).await? {
+            Answer::LeaseRevoke { revision } => {
+                Ok(Response::new(etcd::LeaseRevokeResponse { header: self.answers().header(revision) }))
+            }
+            _ => Err(mismatch()),
+        }
+    }
+
+    type LeaseKeepAliveStream = KeepAliveStream;
+
+    async fn lease_keep_alive(
+        &self,
+        call: Call<Streaming<etcd::LeaseKeepAliveRequest>>,
+    ) -> Result<Self::LeaseKeepAliveStream> {
+        let (service, mut asked) = (self.clone(), call.into_inner());
+        let (answer, answers) = mpsc::channel(KEEP_ALIVES);
+        tokio::spawn(async move {
+            while let Ok(Some(etcd::LeaseKeepAliveRequest { id })) = asked.message().await {
+                let kept = service.ask(|reply| Request::KeepAlive(id, reply)).await;
+                let kept = kept.map(|(revision, ttl)| etcd::LeaseKeepAliveResponse {
+                    header: service.answers().header(revision),
+                    id,
+                    ttl: ttl.unwrap_or(0),
+                });
+                if answer.send(kept).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+    }
+
+    async fn lease_time_to_live(
+        &self,
+        call: Call<etcd::LeaseTimeToLiveRequest>,
+    ) -> Result<etcd::LeaseTimeToLiveResponse> {
+        let etcd::LeaseTimeToLiveRequest { id, keys } = call.into_inner();
+        let (revision, lease) = self.ask(|reply| Request::TimeToLive(id, reply)).await?;
+        let mut answer = etcd::LeaseTimeToLiveResponse {
+            header: self.answers().header(revision),
+            id,
+            ttl: -1,
+            ..Default::default()
+        };
+        if let Some(lease) = lease {
+            answer.ttl = lease.remaining;
+            answer.granted_ttl = lease.granted;
+            if keys {
+                answer.keys = lease.keys.iter().map(share).collect();
+            }
+        }
+        Ok(Response::new(answer))
+    }
+
+    async fn lease_leases(&self, _: Call<etcd::LeaseLeasesRequest>) -> Result<etcd::LeaseLeasesResponse> {
+        let (revision, ids) = self.ask(Request::Leases).await?;
+        let leases = ids.into_iter().map(|id| etcd::LeaseStatus { id }).collect();
+        Ok(Response::new(etcd::LeaseLeasesResponse { header: self.answers().header(revision), leases }))
+    }
+}
+
+type SnapshotStream = Pin<Box<dyn Stream<Item = std::result::Result<etcd::SnapshotResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl maintenance_server::Maintenance for Service {
+    async fn alarm(&self, call: Call<etcd::AlarmRequest>) -> Result<etcd::AlarmResponse> {
+        if call.get_ref().action() == etcd::alarm_request::AlarmAction::Activate {
+            return Err(Status::unimplemented("this store raises no alarms"));
+        }
+        let header = self.answers().header(self.status().await?.revision);
+        Ok(Response::new(etcd::AlarmResponse { header, alarms: Vec::new() }))
+    }
+
+    async fn status(&self, _: Call<etcd::StatusRequest>) -> Result<etcd::StatusResponse> {
+        let status = Service::status(self).await?;
+        let Answers { member_id, raft_term, .. } = self.answers();
+        Ok(Response::new(etcd::StatusResponse {
+            header: self.answers().header(status.revision),
+            version: VERSION.into(),
+            db_size: status.disk_bytes as i64,
+            leader: member_id,
+            raft_index: status.applied,
+            raft_term,
+            raft_applied_index: status.applied,
+            db_size_in_use: status.data_bytes as i64,
+            ..Default::default()
+        }))
+    }
+
+    async fn defragment(&self, _: Call<etcd::DefragmentRequest>) -> Result<etcd::DefragmentResponse> {
+        let revision = self.ask(Request::Defragment).await?;
+        Ok(Response::new(etcd::DefragmentResponse { header: self.answers().header(revision) }))
+    }
+
+    async fn hash(&self, _: Call<etcd::HashRequest>) -> Result<etcd::HashResponse> {
+        let (snapshot, hash) = self.hash_of(0).await?;
+        Ok(Response::new(etcd::HashResponse { header: self.answers().header(snapshot.revision), hash }))
+    }
+
+    async fn hash_kv(&self, call: Call<etcd::HashKvRequest>) -> Result<etcd::HashKvResponse> {
+        let asked = call.get_ref().revision;
+        let (snapshot, hash) = self.hash_of(asked).await?;
+        Ok(Response::new(etcd::HashKvResponse {
+            header: self.answers().header(snapshot.revision),
+            hash,
+            compact_revision: snapshot.compacted,
+            hash_revision: if asked == 0 { snapshot.revision } else { asked },
+        }))
+    }
+
+    type SnapshotStream = SnapshotStream;
+
+    async fn snapshot(&self, _: Call<etcd::SnapshotRequest>) -> Result<Self::SnapshotStream> {
+        let snapshot = self.ask(Request::Snapshot).await?;
+        let header = self.answers().header(snapshot.revision);
+        let (piece, pieces) = mpsc::channel(SNAPSHOT_PIECES);
+        tokio::task::spawn_blocking(move || {
+            let mut left: u64 = snapshot_blobs(&snapshot).map(|b| b.len() as u64).sum();
+            for blob in snapshot_blobs(&snapshot) {
+                left -= blob.len() as u64;
+                let blob = etcd::SnapshotResponse {
+                    header,
+                    remaining_bytes: left,
+                    blob: blob.into(),
+                    version: VERSION.into(),
+                };
+                if piece.blocking_send(Ok(blob)).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(pieces))))
+    }
+
+    async fn move_leader(&self, call: Call<etcd::MoveLeaderRequest>) -> Result<etcd::MoveLeaderResponse> {
+        if call.get_ref().target_id != self.answers().member_id {
+            return Err(Status::failed_precondition("etcdserver: bad leader transferee"));
+        }
+        let header = self.answers().header(Service::status(self).await?.revision);
+        Ok(Response::new(etcd::MoveLeaderResponse { header }))
+    }
+}
+
+/// The file that `etcdctl snapshot save` writes: frames, zeros up to a whole block, and a SHA-256
+/// of all that, which etcdctl looks for.
+fn snapshot_blobs(snapshot: &Snapshot) -> impl Iterator<Item = Vec<u8>> {
+    let mut hash = Sha256::new();
+    let mut size = 0;
+    let mut frames = Some(snapshot.frames());
+    std::iter::from_fn(move || {
+        if let Some(frame) = frames.as_mut()?.next() {
+            hash.update(&frame);
+            size += frame.len();
+            return Some(frame);
+        }
+        frames = None;
+        let mut end = vec![0; size.next_multiple_of(512) - size];
+        hash.update(&end);
+        end.extend_from_slice(&hash.finalize_reset());
+        Some(end)
+    })
+}
+
+impl Service {
+    /// A hash of what is remembered up to a revision, 0 being now.
+    async fn hash_of(&self, revision: i64) -> std::result::Result<(Snapshot, u32), Status> {
+        let snapshot = self.ask(Request::Snapshot).await?;
+        if revision > snapshot.revision {
+            return Err(status(Error::FutureRevision));
+        }
+        if revision != 0 && revision < snapshot.compacted {
+            return Err(status(Error::Compacted));
+        }
+        let upto = if revision == 0 { snapshot.revision } else { revision };
+        let hashed = tokio::task::spawn_blocking(move || {
+            let hash = snapshot.hash(upto);
+            (snapshot, hash)
+        });
+        hashed.await.map_err(|e| Status::internal(e.to_string()))
+    }
+}
+
+const ALONE: &str = "this store is a cluster of one: members cannot be changed";
+
+#[tonic::async_trait]
+impl cluster_server::Cluster for Service {
+    async fn member_add(&self, _: Call<etcd::MemberAddRequest>) -> Result<etcd::MemberAddResponse> {
+        Err(Status::unimplemented(ALONE))
+    }
+
+    async fn member_remove(&self, _: Call<etcd::MemberRemoveRequest>) -> Result<etcd::MemberRemoveResponse> {
+        Err(Status::unimplemented(ALONE))
+    }
+
+    async fn member_update(&self, _: Call<etcd::MemberUpdateRequest>) -> Result<etcd::MemberUpdateResponse> {
+        Err(Status::unimplemented(ALONE))
+    }
+
+    async fn member_list(&self, _: Call<etcd::MemberListRequest>) -> Result<etcd::MemberListResponse> {
+        let header = self.answers().header(self.status().await?.revision);
+        Ok(Response::new(etcd::MemberListResponse { header, members: self.members() }))
+    }
+
+    async fn member_promote(&self, _: Call<etcd::MemberPromoteRequest>) -> Result<etcd::MemberPromoteResponse> {
+        Err(Status::unimplemented(ALONE))
+    }
+}

@@ -1,0 +1,254 @@
+//! The state: every key's history, the changes in order, the leases.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::history::History;
+use crate::lease::Leases;
+use crate::range::{Range, RangeAnswer};
+use crate::types::{Event, Key, KeyRange, LeaseId, NO_LEASE, Record, Revision, Value};
+
+/// The whole store as a value. Reads borrow it; [`Store::apply`](crate::command) changes it. The
+/// same commands in the same order make the same store: there is no clock and no chance in it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    index: BTreeMap<Key, History>,
+    /// Every change at or after the compacted revision, in order: what watchers catch up from.
+    log: VecDeque<Arc<Record>>,
+    revision: i64,
+    compacted: i64,
+    pub(crate) leases: Leases,
+    size: u64,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Store {
+    /// An empty store is at revision 1, as etcd's; nothing has been compacted, which is -1.
+    pub fn new() -> Self {
+        Store {
+            index: BTreeMap::new(),
+            log: VecDeque::new(),
+            revision: 1,
+            compacted: -1,
+            leases: Leases::default(),
+            size: 0,
+        }
+    }
+
+    pub fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    /// The last compacted revision: the oldest one that can still be read. -1 when there was none.
+    pub fn compacted(&self) -> i64 {
+        self.compacted
+    }
+
+    /// About what is held, in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
+    /// Reads.
+    pub fn range(&self, range: &Range) -> Result<RangeAnswer, Error> {
+        self.range_at(range, self.revision)
+    }
+
+    /// What is remembered of the keys of a range, in order of keys.
+    pub fn histories<'a>(&'a self, keys: &'a KeyRange) -> impl Iterator<Item = (&'a Key, &'a History)> {
+        // An empty range is no range to a map: look at nothing instead.
+        let bounds = (!keys.is_empty()).then(|| keys.bounds());
+        bounds.into_iter().flat_map(|bounds| self.index.range::<[u8], _>(bounds))
+    }
+
+    /// The key as it is now.
+    pub fn get(&self, key: &[u8]) -> Option<&Arc<Record>> {
+        self.index.get(key)?.latest()
+    }
+
+    /// The changes of revision `from` and later, oldest first. They are all there for any `from`
+    /// that is not less than [`Self::compacted`].
+    pub fn changes(&self, from: i64) -> impl Iterator<Item = &Arc<Record>> {
+        let start = self.log.partition_point(|r| r.revision.main < from);
+        self.log.range(start..)
+    }
+
+    /// What the key was before revision `main`, unless that is compacted away.
+    pub fn before(&self, key: &[u8], main: i64) -> Option<&Arc<Record>> {
+        self.index.get(key)?.at(main - 1)
+    }
+
+    /// Forgets what no read at `at` or later needs. The changes of revision `at` itself stay for
+    /// watchers, deletions too.
+    pub fn compact(&mut self, at: i64) -> Result<(), Error> {
+        if at <= self.compacted {
+            return Err(Error::Compacted);
+        }
+        if at > self.revision {
+            return Err(Error::FutureRevision);
+        }
+        self.forget(at);
+        Ok(())
+    }
+
+    fn forget(&mut self, at: i64) {
+        let before = std::mem::replace(&mut self.compacted, at);
+        // lab:begin 01.3 walk the changes up to `at`, compact each one's key once, drop keys of which nothing is left, and drop the changes before `at`
+        let mut touched: Vec<Key> = Vec::new();
+        for record in self.log.iter().take_while(|r| r.revision.main <= at) {
+            touched.push(record.key.clone());
+        }
+        touched.sort();
+        touched.dedup();
+        for key in touched {
+            let Some(history) = self.index.get_mut(&key) else { continue };
+            for gone in history.compact(at) {
+                self.size -= gone.size();
+            }
+            if history.is_empty() {
+                self.index.remove(&key);
+            }
+        }
+        let keep = self.log.partition_point(|r| r.revision.main < at);
+        self.log.drain(..keep);
+        self.log.shrink_to(self.log.len() * 2);
+        // lab:end
+        debug_assert!(before < at, "compaction goes forward");
+    }
+
+    /// Puts back one record of a snapshot; records come in the order of [`Self::retained`].
+    pub(crate) fn load(&mut self, record: Arc<Record>) {
+        if record.revision.main >= self.compacted {
+            self.log.push_back(record.clone());
+        }
+        // A deletion that is compacted is remembered for watchers only.
+        if record.is_tombstone() && record.revision.main <= self.compacted {
+            return;
+        }
+        self.remember(record);
+    }
+
+    pub(crate) fn load_header(&mut self, revision: i64, compacted: i64) {
+        self.revision = revision;
+        self.compacted = compacted;
+    }
+
+    /// Every record that is still needed: first what is older than the compacted revision, then
+    /// all changes since.
+    pub(crate) fn retained(&self) -> Vec<Arc<Record>> {
+        let old = self.index.values().flat_map(|h| h.records());
+        let old = old.filter(|r| r.revision.main < self.compacted);
+        old.chain(&self.log).cloned().collect()
+    }
+
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Arc<Record>> {
+        self.index.values().filter_map(|h| h.latest())
+    }
+
+    fn remember(&mut self, record: Arc<Record>) {
+        self.size += record.size();
+        match self.index.get_mut(&record.key) {
+            Some(history) => history.push(record),
+            None => {
+                let mut history = History::default();
+                let key = record.key.clone();
+                history.push(record);
+                self.index.insert(key, history);
+            }
+        }
+    }
+}
+
+/// A change in the making. All of it has one main revision, the store's next; nothing at all
+/// happens to the revision when nothing was written.
+pub(crate) struct Writer<'a> {
+    pub(crate) store: &'a mut Store,
+    events: Vec<Event>,
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(store: &'a mut Store) -> Self {
+        Writer { store, events: Vec::new() }
+    }
+
+    /// The revision that a read in here answers with: the store's until something is written.
+    pub(crate) fn revision(&self) -> i64 {
+        self.store.revision + i64::from(!self.events.is_empty())
+    }
+
+    pub(crate) fn range(&self, range: &Range) -> Result<RangeAnswer, Error> {
+        self.store.range_at(range, self.revision())
+    }
+
+    pub(crate) fn put(&mut self, key: &Key, value: Value, lease: LeaseId) {
+        // lab:begin 01.1 write the next version of a living key, or the first version of a new life, at the store's next revision
+        let prev = self.store.get(key).cloned();
+        let revision = self.next();
+        let (create, version) = match &prev {
+            Some(prev) => (prev.create, prev.version + 1),
+            None => (revision.main, 1),
+        };
+        // The old key's memory is shared by the new version.
+        let key = prev.as_ref().map_or(key, |p| &p.key).clone();
+        let record = Record { key, value: Some(value), revision, create, version, lease };
+        self.write(record, prev)
+        // lab:end
+    }
+
+    /// Deletes what is there and returns it, in order of keys.
+    pub(crate) fn delete(&mut self, keys: &KeyRange) -> Vec<Arc<Record>> {
+        // lab:begin 01.3 write one tombstone for each living key of the range, each with its own sub revision
+        let living = self.store.histories(keys).filter_map(|(_, h)| h.latest());
+        let living: Vec<Arc<Record>> = living.cloned().collect();
+        for prev in &living {
+            let tombstone = Record {
+                key: prev.key.clone(),
+                value: None,
+                revision: self.next(),
+                create: 0,
+                version: 0,
+                lease: NO_LEASE,
+            };
+            self.write(tombstone, Some(prev.clone()));
+        }
+        living
+        // lab:end
+    }
+
+    /// Ends the change; its events, in order.
+    pub(crate) fn finish(self) -> Vec<Event> {
+        if !self.events.is_empty() {
+            self.store.revision += 1;
+        }
+        self.events
+    }
+
+    fn next(&self) -> Revision {
+        Revision { main: self.store.revision + 1, sub: self.events.len() as u32 }
+    }
+
+    fn write(&mut self, record: Record, prev: Option<Arc<Record>>) {
+        let held = prev.as_ref().map_or(NO_LEASE, |p| p.lease);
+        self.store.leases.reattach(&record.key, held, record.lease);
+        // What a watcher calls "previous" is what was there before this revision.
+        let main = record.revision.main;
+        let prev = match prev {
+            Some(prev) if prev.revision.main == main => self.store.before(&record.key, main).cloned(),
+            prev => prev,
+        };
+        let record = Arc::new(record);
+        self.store.remember(record.clone());
+        self.store.log.push_back(record.clone());
+        self.events.push(Event { record, prev });
+    }
+}
