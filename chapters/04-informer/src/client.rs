@@ -1,21 +1,41 @@
-use crate::{ApiResource, DynamicObject, Error};
+//! The API's verbs, typed: the kind says the path.
+
+use crate::heart;
+use crate::http_client::{HttpClient, Watch, api_error};
+use crate::{ApiResource, Config, DynamicObject, Error};
 use bytes::Bytes;
+use heart::paths;
 use http::{Method, StatusCode};
-use k8s_openapi::Metadata;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta};
-use serde::Serialize;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    APIGroupList, APIResourceList, DeleteOptions, ListMeta, ObjectMeta,
+};
+use k8s_openapi::{ClusterResourceScope, Metadata, Resource};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::any::TypeId;
 use std::path::Path;
 
+const JSON: &str = "application/json";
+
+/// What the client reads and writes: every kind of k8s-openapi that has metadata.
 pub trait Object: Metadata<Ty = ObjectMeta> + Serialize + DeserializeOwned + Send + Sync + 'static {}
+
 impl<K> Object for K where K: Metadata<Ty = ObjectMeta> + Serialize + DeserializeOwned + Send + Sync + 'static {}
 
+/// A connection to the API server. Cheap to clone; clones share the connection.
+///
+/// No call retries by itself, except where the server asked for it (429 with Retry-After):
+/// only the caller knows whether its request still makes sense.
 #[derive(Clone)]
-pub struct Client {}
+pub struct Client {
+    http: HttpClient,
+}
 
+/// Which objects to list, and how many at once.
 #[derive(Clone, Debug, Default)]
 pub struct ListOptions {
+    /// `None` means all namespaces.
     pub namespace: Option<String>,
     pub label_selector: Option<String>,
     pub field_selector: Option<String>,
@@ -24,103 +44,304 @@ pub struct ListOptions {
     pub continue_: Option<String>,
 }
 
-#[derive(Clone, Debug)]
+impl ListOptions {
+    pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
+        let limit = self.limit.map(|limit| limit.to_string());
+        [
+            ("labelSelector", &self.label_selector),
+            ("fieldSelector", &self.field_selector),
+            ("resourceVersion", &self.resource_version),
+            ("limit", &limit),
+            ("continue", &self.continue_),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.clone()?)))
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
+    }
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq)]
 pub struct List<K> {
     pub items: Vec<K>,
     pub resource_version: String,
+    /// Where the next page starts, if there is one.
     pub continue_: Option<String>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Deserialize)]
+struct RawList<K> {
+    #[serde(default)]
+    metadata: ListMeta,
+    #[serde(default = "Vec::new")]
+    items: Vec<K>,
+}
+
+/// A change of an object.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Patch {
+    /// RFC 6902: a list of operations.
     Json(Value),
+    /// RFC 7386.
     Merge(Value),
+    /// Only for built-in kinds.
     Strategic(Value),
 }
 
+impl Patch {
+    fn parts(&self) -> (&'static str, &Value) {
+        match self {
+            Patch::Json(value) => ("application/json-patch+json", value),
+            Patch::Merge(value) => ("application/merge-patch+json", value),
+            Patch::Strategic(value) => ("application/strategic-merge-patch+json", value),
+        }
+    }
+}
+
+/// Where a kind lives.
+pub fn resource_of<K: Object>() -> ApiResource {
+    ApiResource {
+        group: K::GROUP.to_owned(),
+        version: K::VERSION.to_owned(),
+        kind: K::KIND.to_owned(),
+        plural: K::URL_PATH_SEGMENT.to_owned(),
+        namespaced: TypeId::of::<<K as Resource>::Scope>() != TypeId::of::<ClusterResourceScope>(),
+        verbs: Vec::new(),
+    }
+}
+
 impl Client {
-    pub fn from_kubeconfig(_path: &Path) -> Result<Client, Error> {
-        todo!()
+    /// The client of the file's current context.
+    pub fn from_kubeconfig(path: &Path) -> Result<Client, Error> {
+        Client::from_config(&Config::from_kubeconfig(path)?)
     }
-    pub async fn get<K: Object>(&self, _ns: &str, _name: &str) -> Result<K, Error> {
-        todo!()
+
+    pub fn from_config(config: &Config) -> Result<Client, Error> {
+        Ok(Client { http: HttpClient::new(config)? })
     }
-    pub async fn list<K: Object>(&self, _options: &ListOptions) -> Result<List<K>, Error> {
-        todo!()
+
+    /// Reads one object. The namespace of a cluster-scoped kind is ignored.
+    pub async fn get<K: Object>(&self, ns: &str, name: &str) -> Result<K, Error> {
+        self.read(&paths::object(&resource_of::<K>(), ns, name, None)).await
     }
-    pub async fn create<K: Object>(&self, _object: &K) -> Result<K, Error> {
-        todo!()
+
+    /// Reads one page.
+    pub async fn list<K: Object>(&self, options: &ListOptions) -> Result<List<K>, Error> {
+        self.list_at(&resource_of::<K>(), options).await
     }
-    pub async fn replace<K: Object>(&self, _object: &K) -> Result<K, Error> {
-        todo!()
+
+    /// Opens a watch from `options.resource_version`.
+    pub async fn watch<K: Object>(&self, options: &ListOptions) -> Result<Watch, Error> {
+        self.watch_at(&resource_of::<K>(), options, None).await
     }
-    pub async fn replace_status<K: Object>(&self, _object: &K) -> Result<K, Error> {
-        todo!()
+
+    /// Creates the object in the namespace that its metadata names.
+    pub async fn create<K: Object>(&self, object: &K) -> Result<K, Error> {
+        let ns = objects::meta::namespace(object.metadata());
+        self.write(Method::POST, &resource_of::<K>().path(ns), object).await
     }
+
+    /// Replaces the object. With a resourceVersion in it, only if nobody wrote since.
+    pub async fn replace<K: Object>(&self, object: &K) -> Result<K, Error> {
+        self.replace_at(object, None).await
+    }
+
+    /// Replaces the object's status alone.
+    pub async fn replace_status<K: Object>(&self, object: &K) -> Result<K, Error> {
+        self.replace_at(object, Some("status")).await
+    }
+
+    /// Changes an object, or one of its subresources.
     pub async fn patch<K: Object>(
         &self,
-        _ns: &str,
-        _name: &str,
-        _patch: &Patch,
-        _subresource: Option<&str>,
+        ns: &str,
+        name: &str,
+        patch: &Patch,
+        subresource: Option<&str>,
     ) -> Result<K, Error> {
-        todo!()
+        self.patch_at(&resource_of::<K>(), ns, name, patch, subresource).await
     }
+
+    /// Deletes an object; with finalizers or a grace period it only begins to go.
     pub async fn delete<K: Object>(
         &self,
-        _ns: &str,
-        _name: &str,
-        _options: &DeleteOptions,
+        ns: &str,
+        name: &str,
+        options: &DeleteOptions,
     ) -> Result<(), Error> {
-        todo!()
+        self.delete_dynamic(&resource_of::<K>(), ns, name, options).await
     }
-    pub async fn bind(&self, _ns: &str, _pod: &str, _node: &str) -> Result<(), Error> {
-        todo!()
+
+    /// Gives a pod its node, once and for ever.
+    pub async fn bind(&self, ns: &str, pod: &str, node: &str) -> Result<(), Error> {
+        let pods = resource_of::<k8s_openapi::api::core::v1::Pod>();
+        let binding = json!({
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": pod, "namespace": ns},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+        });
+        let path = paths::object(&pods, ns, pod, Some("binding"));
+        self.answer(Method::POST, &path, JSON, encode(&binding)?).await.map(drop)
     }
+
+    /// Anything else: the answer as it came, whatever its code. An empty content type sends
+    /// none.
     pub async fn raw(
         &self,
-        _method: Method,
-        _path_and_query: &str,
-        _content_type: &str,
-        _body: Bytes,
+        method: Method,
+        path_and_query: &str,
+        content_type: &str,
+        body: Bytes,
     ) -> Result<(StatusCode, Bytes), Error> {
-        todo!()
+        self.http.send(method, path_and_query, content_type, body).await
     }
+
+    /// Everything that is served, each resource in its group's preferred version.
+    /// Subresources are left out.
     pub async fn discovery(&self) -> Result<Vec<ApiResource>, Error> {
-        todo!()
+        let groups: APIGroupList = self.read("/apis").await?;
+        let mut versions = vec!["v1".to_owned()];
+        versions.extend(groups.groups.iter().filter_map(|group| {
+            let preferred = group.preferred_version.as_ref().or(group.versions.first());
+            preferred.map(|version| version.group_version.clone())
+        }));
+        let mut resources = Vec::new();
+        for group_version in versions {
+            let (group, version) = group_version.split_once('/').unwrap_or(("", &group_version));
+            let root = if group.is_empty() { "/api" } else { "/apis" };
+            let list: APIResourceList = self.read(&format!("{root}/{group_version}")).await?;
+            let own = list.resources.into_iter().filter(|resource| !resource.name.contains('/'));
+            resources.extend(own.map(|resource| ApiResource {
+                group: group.to_owned(),
+                version: version.to_owned(),
+                kind: resource.kind,
+                plural: resource.name,
+                namespaced: resource.namespaced,
+                verbs: resource.verbs,
+            }));
+        }
+        resources.sort();
+        Ok(resources)
     }
-    pub async fn list_dynamic(
-        &self,
-        _resource: &ApiResource,
-        _options: &ListOptions,
-    ) -> Result<List<DynamicObject>, Error> {
-        todo!()
-    }
+
     pub async fn get_dynamic(
         &self,
-        _resource: &ApiResource,
-        _ns: &str,
-        _name: &str,
+        resource: &ApiResource,
+        ns: &str,
+        name: &str,
     ) -> Result<DynamicObject, Error> {
-        todo!()
+        self.read(&paths::object(resource, ns, name, None)).await
     }
+
+    pub async fn list_dynamic(
+        &self,
+        resource: &ApiResource,
+        options: &ListOptions,
+    ) -> Result<List<DynamicObject>, Error> {
+        self.list_at(resource, options).await
+    }
+
     pub async fn patch_dynamic(
         &self,
-        _resource: &ApiResource,
-        _ns: &str,
-        _name: &str,
-        _patch: &Patch,
-        _subresource: Option<&str>,
+        resource: &ApiResource,
+        ns: &str,
+        name: &str,
+        patch: &Patch,
+        subresource: Option<&str>,
     ) -> Result<DynamicObject, Error> {
-        todo!()
+        self.patch_at(resource, ns, name, patch, subresource).await
     }
+
     pub async fn delete_dynamic(
         &self,
-        _resource: &ApiResource,
-        _ns: &str,
-        _name: &str,
-        _options: &DeleteOptions,
+        resource: &ApiResource,
+        ns: &str,
+        name: &str,
+        options: &DeleteOptions,
     ) -> Result<(), Error> {
-        todo!()
+        let options = DeleteOptions {
+            api_version: Some("v1".to_owned()),
+            kind: Some("DeleteOptions".to_owned()),
+            ..options.clone()
+        };
+        let path = paths::object(resource, ns, name, None);
+        self.answer(Method::DELETE, &path, JSON, encode(&options)?).await.map(drop)
     }
+
+    pub(crate) async fn list_at<K: DeserializeOwned>(
+        &self,
+        resource: &ApiResource,
+        options: &ListOptions,
+    ) -> Result<List<K>, Error> {
+        let ns = options.namespace.as_deref().unwrap_or("");
+        let path = paths::with_query(&resource.path(ns), &options.query());
+        let list: RawList<K> = self.read(&path).await?;
+        Ok(List {
+            items: list.items,
+            resource_version: list.metadata.resource_version.unwrap_or_default(),
+            continue_: list.metadata.continue_.filter(|token| !token.is_empty()),
+        })
+    }
+
+    pub(crate) async fn watch_at(
+        &self,
+        resource: &ApiResource,
+        options: &ListOptions,
+        timeout_s: Option<u32>,
+    ) -> Result<Watch, Error> {
+        let ns = options.namespace.as_deref().unwrap_or("");
+        let mut query = options.query();
+        query.push(("watch", "true".to_owned()));
+        query.push(("allowWatchBookmarks", "true".to_owned()));
+        query.extend(timeout_s.map(|seconds| ("timeoutSeconds", seconds.to_string())));
+        self.http.watch(&paths::with_query(&resource.path(ns), &query)).await
+    }
+
+    async fn patch_at<K: DeserializeOwned>(
+        &self,
+        resource: &ApiResource,
+        ns: &str,
+        name: &str,
+        patch: &Patch,
+        subresource: Option<&str>,
+    ) -> Result<K, Error> {
+        let (content_type, body) = patch.parts();
+        let path = paths::object(resource, ns, name, subresource);
+        let answer = self.answer(Method::PATCH, &path, content_type, encode(body)?).await?;
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
+    async fn replace_at<K: Object>(&self, object: &K, subresource: Option<&str>) -> Result<K, Error> {
+        let meta = object.metadata();
+        let (ns, name) = (objects::meta::namespace(meta), objects::meta::name(meta));
+        let path = paths::object(&resource_of::<K>(), ns, name, subresource);
+        self.write(Method::PUT, &path, object).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let answer = self.answer(Method::GET, path, "", Bytes::new()).await?;
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
+    async fn write<K: Object>(&self, method: Method, path: &str, object: &K) -> Result<K, Error> {
+        let answer = self.answer(method, path, JSON, encode(object)?).await?;
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
+    async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Bytes,
+    ) -> Result<Bytes, Error> {
+        let (code, answer) = self.http.send(method, path, content_type, body).await?;
+        if code.is_success() { Ok(answer) } else { Err(api_error(code, &answer)) }
+    }
+}
+
+fn encode<T: Serialize>(value: &T) -> Result<Bytes, Error> {
+    Ok(serde_json::to_vec(value)?.into())
 }

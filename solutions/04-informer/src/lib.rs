@@ -1,3 +1,11 @@
+pub mod backoff;
+pub mod correlate;
 pub mod dynamic;
+pub mod fifo;
 pub mod indexer;
 pub mod keyed;
+pub mod limit;
+pub mod paths;
+pub mod queue;
+pub mod reflector;
+pub mod wire;
