@@ -1,1 +1,23 @@
 pub use cluster_solution as heart;
+
+pub mod cgroups;
+pub mod control;
+pub mod down;
+pub mod enter;
+pub mod guard;
+pub mod home;
+pub mod ids;
+pub mod init;
+pub mod logs;
+pub mod mounts;
+pub mod network;
+pub mod pause;
+pub mod pki;
+pub mod processes;
+pub mod programs;
+pub mod ready;
+pub mod sandbox;
+pub mod status;
+pub mod sys;
+pub mod up;
+pub mod web;
