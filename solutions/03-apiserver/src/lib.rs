@@ -1,1 +1,27 @@
-
+//! # The API server's heart
+pub mod access;
+pub mod alloc;
+pub mod convert;
+pub mod defaults;
+pub mod delete;
+pub mod discovery;
+pub mod fields;
+pub mod keys;
+pub mod kinds;
+pub mod meta;
+pub mod names;
+pub mod openapi;
+pub mod paging;
+pub mod patches;
+pub mod query;
+pub mod render;
+pub mod request;
+pub mod selection;
+pub mod status;
+pub mod stored;
+pub mod subresources;
+pub mod tables;
+pub mod typed;
+pub mod validation;
+pub mod watch_cache;
+pub mod write;

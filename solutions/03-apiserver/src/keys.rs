@@ -1,0 +1,73 @@
+//! Where an object lives in the store. The keys are upstream's, so that
+//! `etcdctl get --prefix --keys-only /registry` reads as on any cluster.
+
+use crate::status::ApiError;
+use objects::resources::Resource;
+
+/// `/registry/pods/NAMESPACE/NAME`, or `/registry/minions/NAME` for a kind without namespaces.
+/// A name that could leave its place in the tree is refused.
+pub fn object_key(resource: &Resource, namespace: Option<&str>, name: &str) -> Result<String, ApiError> {
+    // lab:begin 03.2 the prefix, the namespace if the kind has one, the name; and nothing that could climb out
+    check_segment("resource name", name)?;
+    if !resource.namespaced {
+        return Ok(format!("{}/{name}", resource.storage_prefix));
+    }
+    let namespace = namespace.unwrap_or_default();
+    check_segment("namespace", namespace)?;
+    Ok(format!("{}/{namespace}/{name}", resource.storage_prefix))
+    // lab:end
+}
+
+/// What every key of a collection begins with, the closing slash included: without it
+/// `/registry/pods/dev` would also find the namespace `dev-2`.
+pub fn list_prefix(resource: &Resource, namespace: Option<&str>) -> Result<String, ApiError> {
+    // lab:begin 03.2 one namespace or all of them; the slash at the end matters
+    match namespace.filter(|_| resource.namespaced) {
+        None => Ok(format!("{}/", resource.storage_prefix)),
+        Some(namespace) => {
+            check_segment("namespace", namespace)?;
+            Ok(format!("{}/{namespace}/", resource.storage_prefix))
+        }
+    }
+    // lab:end
+}
+
+/// The namespace and the name that a key of this resource stands for.
+pub fn split_key<'k>(resource: &Resource, key: &'k str) -> Option<(Option<&'k str>, &'k str)> {
+    let rest = key.strip_prefix(resource.storage_prefix)?.strip_prefix('/')?;
+    match (resource.namespaced, rest.split_once('/')) {
+        (true, Some((namespace, name))) if !name.is_empty() && !name.contains('/') => {
+            Some((Some(namespace), name))
+        }
+        (false, None) if !rest.is_empty() => Some((None, rest)),
+        _ => None,
+    }
+}
+
+/// The smallest key that is greater than every key with this prefix: the end of an etcd range.
+pub fn range_end(prefix: &str) -> Vec<u8> {
+    let mut end = prefix.as_bytes().to_vec();
+    while let Some(last) = end.pop() {
+        if last < 0xff {
+            end.push(last + 1);
+            return end;
+        }
+    }
+    vec![0]
+}
+
+fn check_segment(what: &str, segment: &str) -> Result<(), ApiError> {
+    let bad = match segment {
+        "" => Some("may not be empty"),
+        "." => Some("may not be '.'"),
+        ".." => Some("may not be '..'"),
+        s if s.contains('/') => Some("may not contain '/'"),
+        s if s.contains('%') => Some("may not contain '%'"),
+        s if s.contains('\0') => Some("may not contain NUL"),
+        _ => None,
+    };
+    match bad {
+        None => Ok(()),
+        Some(why) => Err(ApiError::bad_request(format!("invalid {what} {segment:?}: [{why}]"))),
+    }
+}

@@ -1,0 +1,173 @@
+//! The STATUS of a pod is not one field: it is the story that its containers tell.
+
+use super::{AGE, NAME, Printer, age, count, items, name, or_none, str_of, text, time, wide};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+pub const POD: Printer = Printer {
+    columns: &[
+        NAME,
+        text("Ready"),
+        text("Status"),
+        text("Restarts"),
+        AGE,
+        wide("IP"),
+        wide("Node"),
+        wide("Nominated Node"),
+        wide("Readiness Gates"),
+    ],
+    cells: pod,
+};
+
+fn pod(pod: &Value, now: Timestamp) -> Vec<Value> {
+    let (spec, status) = (&pod["spec"], &pod["status"]);
+    let summary = summarize(pod);
+    let restarts = match (&summary.last_restart, summary.restarts) {
+        (Some(last), n) if n > 0 => format!("{n} ({} ago)", time::since(&json!(last), now)),
+        (_, n) => n.to_string(),
+    };
+    vec![
+        name(pod),
+        json!(format!("{}/{}", summary.ready, summary.containers)),
+        json!(summary.reason),
+        json!(restarts),
+        age(pod, now),
+        or_none(str_of(status, "podIP")),
+        or_none(str_of(spec, "nodeName")),
+        or_none(str_of(status, "nominatedNodeName")),
+        or_none(readiness_gates(pod)),
+    ]
+}
+
+/// What the cells of a pod are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Summary {
+    ready: usize,
+    containers: usize,
+    restarts: i64,
+    last_restart: Option<String>,
+    reason: String,
+}
+
+fn condition_is_true(pod: &Value, kind: &str) -> bool {
+    items(&pod["status"], "conditions").any(|c| c["type"] == kind && c["status"] == "True")
+}
+
+fn readiness_gates(pod: &Value) -> String {
+    let gates: Vec<&str> =
+        items(&pod["spec"], "readinessGates").map(|g| str_of(g, "conditionType")).collect();
+    if gates.is_empty() {
+        return String::new();
+    }
+    let met = gates.iter().filter(|gate| condition_is_true(pod, gate)).count();
+    format!("{met}/{}", gates.len())
+}
+
+fn is_sidecar(pod: &Value, container: &str) -> bool {
+    items(&pod["spec"], "initContainers").any(|c| c["name"] == container && c["restartPolicy"] == "Always")
+}
+
+fn summarize(pod: &Value) -> Summary {
+    // lab:begin 03.7 the phase, unless an init container, a container, or a deletion has a better word
+    let (spec, status) = (&pod["spec"], &pod["status"]);
+    let sidecars = items(spec, "initContainers").filter(|c| c["restartPolicy"] == "Always").count();
+    let mut out = Summary {
+        ready: 0,
+        containers: items(spec, "containers").len() + sidecars,
+        restarts: 0,
+        last_restart: None,
+        reason: str_of(status, "phase").to_string(),
+    };
+    if !str_of(status, "reason").is_empty() {
+        out.reason = str_of(status, "reason").to_string();
+    }
+    if items(status, "conditions").any(|c| c["type"] == "PodScheduled" && c["reason"] == "SchedulingGated") {
+        out.reason = "SchedulingGated".into();
+    }
+    let init = initialization(pod, &mut out);
+    if let Some(reason) = init.filter(|_| !condition_is_true(pod, "Initialized")) {
+        out.reason = reason;
+    } else {
+        main_containers(pod, &mut out);
+    }
+    if super::meta::is_deleting(pod) {
+        if str_of(status, "reason") == "NodeLost" {
+            out.reason = "Unknown".into();
+        } else if !["Succeeded", "Failed"].contains(&str_of(status, "phase")) {
+            out.reason = "Terminating".into();
+        }
+    }
+    out
+    // lab:end
+}
+
+/// Note a container's restarts in `out`.
+fn count_restarts(status: &Value, out: &mut Summary) {
+    out.restarts += count(&status["restartCount"]);
+    let finished = status["lastState"]["terminated"]["finishedAt"].as_str().map(str::to_string);
+    out.last_restart = finished.max(out.last_restart.take());
+}
+
+/// Why the pod is still initializing, if it is: `Init:1/3`, `Init:Error`, `Init:CrashLoopBackOff`.
+fn initialization(pod: &Value, out: &mut Summary) -> Option<String> {
+    let total = items(&pod["spec"], "initContainers").len();
+    for (done, container) in items(&pod["status"], "initContainerStatuses").enumerate() {
+        count_restarts(container, out);
+        let sidecar = is_sidecar(pod, str_of(container, "name"));
+        let (waiting, terminated) = (&container["state"]["waiting"], &container["state"]["terminated"]);
+        if terminated.is_object() && count(&terminated["exitCode"]) == 0 && !sidecar {
+            continue;
+        }
+        if sidecar && container["started"] == true {
+            out.ready += usize::from(container["ready"] == true);
+            continue;
+        }
+        let why = str_of(waiting, "reason");
+        return Some(if terminated.is_object() {
+            format!("Init:{}", end_reason(terminated))
+        } else if !why.is_empty() && why != "PodInitializing" {
+            format!("Init:{why}")
+        } else {
+            format!("Init:{done}/{total}")
+        });
+    }
+    None
+}
+
+/// Why a container ended, in one word.
+fn end_reason(terminated: &Value) -> String {
+    match (str_of(terminated, "reason"), count(&terminated["signal"])) {
+        ("", 0) => format!("ExitCode:{}", count(&terminated["exitCode"])),
+        ("", signal) => format!("Signal:{signal}"),
+        (reason, _) => reason.to_string(),
+    }
+}
+
+fn main_containers(pod: &Value, out: &mut Summary) {
+    // From here on only the restarts of what runs beside the containers count.
+    let mut counted = Summary { restarts: 0, last_restart: None, ..out.clone() };
+    for container in items(&pod["status"], "initContainerStatuses") {
+        if is_sidecar(pod, str_of(container, "name")) {
+            count_restarts(container, &mut counted);
+        }
+    }
+    let mut running = false;
+    // The last word is that of the first container.
+    for container in items(&pod["status"], "containerStatuses").rev() {
+        count_restarts(container, &mut counted);
+        let (waiting, terminated) = (&container["state"]["waiting"], &container["state"]["terminated"]);
+        if !str_of(waiting, "reason").is_empty() {
+            counted.reason = str_of(waiting, "reason").to_string();
+        } else if terminated.is_object() {
+            counted.reason = end_reason(terminated);
+        } else if container["ready"] == true && container["state"]["running"].is_object() {
+            running = true;
+            counted.ready += 1;
+        }
+    }
+    if counted.reason == "Completed" && running {
+        let word = if condition_is_true(pod, "Ready") { "Running" } else { "NotReady" };
+        counted.reason = word.into();
+    }
+    *out = counted;
+}

@@ -1,0 +1,45 @@
+//! How long ago, for people (upstream: `apimachinery/pkg/util/duration`).
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// From an RFC 3339 text to "5m10s".
+pub fn since(time: &Value, now: Timestamp) -> String {
+    match time.as_str().and_then(|t| t.parse::<Timestamp>().ok()) {
+        Some(then) => human(now.as_second() - then.as_second()),
+        None => "<unknown>".into(),
+    }
+}
+
+/// The time between two texts; `None` unless both are times.
+pub fn between(from: &Value, to: &Value) -> Option<String> {
+    let parse = |t: &Value| t.as_str().and_then(|t| t.parse::<Timestamp>().ok());
+    Some(human(parse(to)?.as_second() - parse(from)?.as_second()))
+}
+
+/// Two units at most, fewer the longer it is ago.
+pub fn human(seconds: i64) -> String {
+    // lab:begin 03.7 below 2m seconds, below 10m also seconds, below 3h minutes, below 8h also minutes, …
+    if seconds < -1 {
+        return "<invalid>".into();
+    }
+    let seconds = seconds.max(0);
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    let (days, years) = (hours / 24, hours / 24 / 365);
+    let two = |big: i64, unit: &str, small: i64, small_unit: &str| match small {
+        0 => format!("{big}{unit}"),
+        _ => format!("{big}{unit}{small}{small_unit}"),
+    };
+    match () {
+        () if seconds < 120 => format!("{seconds}s"),
+        () if minutes < 10 => two(minutes, "m", seconds % 60, "s"),
+        () if minutes < 180 => format!("{minutes}m"),
+        () if hours < 8 => two(hours, "h", minutes % 60, "m"),
+        () if hours < 48 => format!("{hours}h"),
+        () if days < 8 => two(days, "d", hours % 24, "h"),
+        () if days < 365 * 2 => format!("{days}d"),
+        () if days < 365 * 8 => two(years, "y", days % 365, "d"),
+        () => format!("{years}y"),
+    }
+    // lab:end
+}
