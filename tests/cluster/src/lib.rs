@@ -24,6 +24,16 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 pub struct Cluster {
     home: PathBuf,
     kubeconfig: PathBuf,
+    user: User,
+}
+
+/// Who runs the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum User {
+    /// Whoever runs the tests.
+    Me,
+    /// An ordinary user without subordinate ids, a home or a toolchain.
+    Nobody,
 }
 
 impl Cluster {
@@ -35,14 +45,21 @@ impl Cluster {
 
     /// A fresh cluster in a home of its own.
     pub fn up(flags: &[&str]) -> Cluster {
-        let home =
-            tempfile::Builder::new().prefix("coracle-e2e-").tempdir().expect("a temporary folder").keep();
-        reset_when_we_end(&home);
-        let mut up = coracle(&home);
+        Cluster::up_as(User::Me, flags)
+    }
+
+    /// A fresh cluster that `user` runs.
+    pub fn up_as(user: User, flags: &[&str]) -> Cluster {
+        let home = tempfile::Builder::new().prefix("coracle-e2e-").tempdir().expect("a temporary folder").keep();
+        if user == User::Nobody {
+            run(Command::new("chown").args(["nobody", "--"]).arg(&home)).ok();
+        }
+        reset_when_we_end(user, &home);
+        let mut up = coracle_as(user, &home);
         up.args(["up", "--api-port", "0", "--store-port", "0"]).args(flags);
         run(&mut up).ok();
-        let kubeconfig = PathBuf::from(run(coracle(&home).arg("kubeconfig")).ok().trim());
-        Cluster { home, kubeconfig }
+        let kubeconfig = PathBuf::from(run(coracle_as(user, &home).arg("kubeconfig")).ok().trim());
+        Cluster { home, kubeconfig, user }
     }
 
     /// The cluster's state folder.
@@ -52,7 +69,7 @@ impl Cluster {
 
     /// `coracle ARGS` against this cluster.
     pub fn coracle(&self, args: &[&str]) -> Ran {
-        run(coracle(&self.home).args(args))
+        run(coracle_as(self.user, &self.home).args(args))
     }
 
     /// `kubectl ARGS`, as the administrator.
@@ -172,9 +189,35 @@ fn brief(objects: &[Value]) -> String {
 
 /// `coracle` with its home set and nothing else of ours in its way.
 pub fn coracle(home: &Path) -> Command {
-    let mut command = Command::new(binary());
+    coracle_as(User::Me, home)
+}
+
+/// The same, run by `user`.
+pub fn coracle_as(user: User, home: &Path) -> Command {
+    let mut command = match user {
+        User::Me => Command::new(binary()),
+        User::Nobody => {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"]).arg(binary_for_nobody());
+            command.env_remove("HOME").current_dir("/");
+            command
+        }
+    };
     command.env("CORACLE_HOME", home).stdin(Stdio::null());
     command
+}
+
+/// A copy of the binary where an ordinary user can read it.
+fn binary_for_nobody() -> &'static Path {
+    static COPY: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let folder = COPY.get_or_init(|| {
+        let folder = tempfile::Builder::new().prefix("coracle-bin-").tempdir().expect("a temporary folder");
+        std::fs::copy(binary(), folder.path().join("coracle")).expect("the binary can be copied");
+        run(Command::new("chmod").args(["-R", "a+rX", "--"]).arg(folder.path())).ok();
+        folder
+    });
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| folder.path().join("coracle"))
 }
 
 /// The built `coracle`. `CORACLE_BIN` names another one.
@@ -212,17 +255,12 @@ pub fn binary() -> &'static Path {
 
 /// Leaves a small process behind that notices our end by the closing of a pipe, and then resets the
 /// cluster: a test that panics, or is killed, leaves no sandbox running.
-fn reset_when_we_end(home: &Path) {
-    let script = r#"cat >/dev/null; "$0" reset >/dev/null 2>&1; rm -rf "$CORACLE_HOME""#;
-    let guard = Command::new("sh")
-        .args(["-c", script])
-        .arg(binary())
-        .env("CORACLE_HOME", home)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("sh starts");
+fn reset_when_we_end(user: User, home: &Path) {
+    let reset = coracle_as(user, home);
+    let mut guard = Command::new("sh");
+    guard.args(["-c", r#"cat >/dev/null; "$@" reset >/dev/null 2>&1; rm -rf "$CORACLE_HOME""#, "guard"]);
+    guard.arg(reset.get_program()).args(reset.get_args()).env("CORACLE_HOME", home);
+    let guard = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("sh starts");
     // The pipe closes when this process ends, and not before; nobody waits for the guard, it outlives us.
     std::mem::forget(guard);
 }
