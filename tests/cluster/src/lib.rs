@@ -50,7 +50,8 @@ impl Cluster {
 
     /// A fresh cluster that `user` runs.
     pub fn up_as(user: User, flags: &[&str]) -> Cluster {
-        let home = tempfile::Builder::new().prefix("coracle-e2e-").tempdir().expect("a temporary folder").keep();
+        let home =
+            tempfile::Builder::new().prefix("coracle-e2e-").tempdir().expect("a temporary folder").keep();
         if user == User::Nobody {
             run(Command::new("chown").args(["nobody", "--"]).arg(&home)).ok();
         }
@@ -198,7 +199,9 @@ pub fn coracle_as(user: User, home: &Path) -> Command {
         User::Me => Command::new(binary()),
         User::Nobody => {
             let mut command = Command::new("setpriv");
-            command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"]).arg(binary_for_nobody());
+            command
+                .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"])
+                .arg(binary_for_nobody());
             command.env_remove("HOME").current_dir("/");
             command
         }
@@ -260,7 +263,8 @@ fn reset_when_we_end(user: User, home: &Path) {
     let mut guard = Command::new("sh");
     guard.args(["-c", r#"cat >/dev/null; "$@" reset >/dev/null 2>&1; rm -rf "$CORACLE_HOME""#, "guard"]);
     guard.arg(reset.get_program()).args(reset.get_args()).env("CORACLE_HOME", home);
-    let guard = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("sh starts");
+    let guard =
+        guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("sh starts");
     // The pipe closes when this process ends, and not before; nobody waits for the guard, it outlives us.
     std::mem::forget(guard);
 }

@@ -40,7 +40,6 @@ impl Watch {
     fn next(&self, deadline: Instant) -> Option<Value> {
         self.changes.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
     }
-    }
 
     /// Waits until a change satisfies `condition`, and returns it.
     #[track_caller]
