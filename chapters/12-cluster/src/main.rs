@@ -46,6 +46,11 @@ enum Command {
         arguments: Vec<String>,
     },
 
+    /// The store: etcd's v3 API, on one node
+    Store(store::Args),
+    /// Rules in a node's kernel that carry Services
+    KubeProxy(kube_proxy::Args),
+
     /// Be the first process of a pod
     Pause,
     /// Serve HTTP, saying which pod answered
@@ -73,6 +78,8 @@ enum NodeVerb {
 
 fn main() -> ExitCode {
     start_log();
+    // A component that has its own provider does not mind.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
@@ -120,6 +127,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Node(verb) => node(&Home::existing(wish)?, verb)?,
         Command::Kubeconfig => println!("{}", Home::existing(wish)?.kubeconfig().display()),
         Command::Etcdctl { arguments } => return etcdctl(&Home::existing(wish)?, &arguments),
+        Command::Store(args) => on_two_threads(store::run(args))?,
+        Command::KubeProxy(args) => on_one_thread(kube_proxy::run(args))?,
         Command::Pause => pause::run()?,
         Command::Web(args) => on_one_thread(web::web(args))?,
         Command::Fetch(args) => on_one_thread(web::fetch(args))?,
@@ -133,6 +142,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
 
 fn on_one_thread(component: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(component)
+}
+
+/// For those who serve many at once.
+fn on_two_threads(component: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(component)
 }
 
 fn node(home: &Home, verb: NodeVerb) -> Result<()> {

@@ -1,7 +1,7 @@
 //! How each program is started: upstream's flags, filled in from the address plan and the places
 //! where the certificates lie.
 //!
-//! Every flag is written `--name=value`, so that a setting can replace it by its name.
+//! Every flag is one argument, `--name=value` or `--name`, so that a setting can replace it by its name.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ use crate::{AddressPlan, Node, PlanError};
 pub const CONTROL_PLANE: [&str; 4] = ["store", "apiserver", "scheduler", "controller-manager"];
 pub const ON_EACH_NODE: [&str; 4] = ["runtime", "kubelet", "kube-proxy", "node-routes"];
 
+/// In place of a value: the flag is a switch that needs none.
+const SWITCH: &str = "";
 /// Where the kubelet and the runtime meet, inside a node.
 const RUNTIME_SOCKET: &str = "unix:///run/coracle/runtime.sock";
 
@@ -29,7 +31,10 @@ pub struct Component {
 impl Component {
     fn new(name: &str, tier: u8, flags: &[(&str, String)]) -> Self {
         let mut arguments = vec![name.to_owned()];
-        arguments.extend(flags.iter().map(|(flag, value)| format!("--{flag}={value}")));
+        arguments.extend(flags.iter().map(|(flag, value)| match value.as_str() {
+            SWITCH => format!("--{flag}"),
+            value => format!("--{flag}={value}"),
+        }));
         Self { name: name.to_owned(), arguments, tier }
     }
 }
@@ -137,7 +142,7 @@ pub fn control_plane(plan: &ControlPlane) -> Vec<Component> {
             ("cert-file", certificate("etcd/server")),
             ("key-file", key("etcd/server")),
             ("trusted-ca-file", certificate("etcd/ca")),
-            ("client-cert-auth", "true".into()),
+            ("client-cert-auth", SWITCH.into()),
         ],
     );
     let apiserver = Component::new(
@@ -169,6 +174,7 @@ pub fn control_plane(plan: &ControlPlane) -> Vec<Component> {
             ("kubeconfig", kubeconfig("controller-manager")),
             ("allocate-node-cidrs", "true".into()),
             ("cluster-cidr", plan.addresses.pods.to_string()),
+            ("root-ca-file", certificate("ca")),
         ],
     );
     vec![store, apiserver, scheduler, controller_manager]

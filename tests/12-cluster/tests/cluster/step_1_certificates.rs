@@ -1,0 +1,237 @@
+//! Who may say what he is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::heart::AddressPlan;
+use crate::heart::certificates::{
+    AltName, Authority, Certificate, Kubeconfig, Usage, certificates, to_issue,
+};
+
+fn plan(nodes: u32) -> Vec<Certificate> {
+    let addresses = AddressPlan::default();
+    certificates(&addresses, &addresses.nodes(nodes).expect("so many nodes fit"))
+}
+
+/// One line a certificate, as `openssl x509 -text` would tell it.
+fn table(certificates: &[Certificate]) -> String {
+    certificates
+        .iter()
+        .map(|it| {
+            let names: Vec<String> = it
+                .alt_names
+                .iter()
+                .map(|name| match name {
+                    AltName::Dns(name) => format!("DNS:{name}"),
+                    AltName::Ip(address) => format!("IP:{address}"),
+                })
+                .collect();
+            format!(
+                "{} by {:?}\n  CN={} O={}\n  {:?} {}\n",
+                it.path,
+                it.authority,
+                it.common_name,
+                it.organizations.join("+"),
+                it.usages,
+                names.join(" ")
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_cluster_of_one_node_has_these_certificates() {
+    insta::assert_snapshot!(table(&plan(1)), @r#"
+    apiserver by Cluster
+      CN=kube-apiserver O=
+      [ServerAuth] DNS:localhost IP:127.0.0.1 IP:10.89.0.1 IP:10.96.0.1 DNS:kubernetes DNS:kubernetes.default DNS:kubernetes.default.svc DNS:kubernetes.default.svc.cluster.local
+    apiserver-kubelet-client by Cluster
+      CN=kube-apiserver-kubelet-client O=system:masters
+      [ClientAuth] 
+    apiserver-etcd-client by Etcd
+      CN=kube-apiserver-etcd-client O=
+      [ClientAuth] 
+    etcd/server by Etcd
+      CN=etcd O=
+      [ServerAuth] DNS:localhost IP:127.0.0.1 IP:10.89.0.1
+    etcd/healthcheck-client by Etcd
+      CN=kube-etcd-healthcheck-client O=
+      [ClientAuth] 
+    admin by Cluster
+      CN=kubernetes-admin O=system:masters
+      [ClientAuth] 
+    controller-manager by Cluster
+      CN=system:kube-controller-manager O=
+      [ClientAuth] 
+    scheduler by Cluster
+      CN=system:kube-scheduler O=
+      [ClientAuth] 
+    kube-proxy by Cluster
+      CN=system:kube-proxy O=
+      [ClientAuth] 
+    nodes/node-1/kubelet-client by Cluster
+      CN=system:node:node-1 O=system:nodes
+      [ClientAuth] 
+    nodes/node-1/kubelet by Cluster
+      CN=system:node:node-1 O=system:nodes
+      [ServerAuth] DNS:node-1 IP:10.89.0.11
+    "#);
+}
+
+#[test]
+fn the_api_server_is_certified_for_every_way_that_leads_to_it() {
+    let addresses = AddressPlan::default();
+    let plan = plan(2);
+    let names =
+        &plan.iter().find(|it| it.path == "apiserver").expect("the API server has a certificate").alt_names;
+    let ways = [
+        // kubectl on the host, the components in the machine room, pods by address and by DNS.
+        AltName::Ip("127.0.0.1".parse().expect("an address")),
+        AltName::ip(addresses.control_plane()),
+        AltName::ip(addresses.kubernetes_service()),
+        AltName::dns("localhost"),
+        AltName::dns("kubernetes"),
+        AltName::dns("kubernetes.default"),
+        AltName::dns("kubernetes.default.svc"),
+        AltName::dns("kubernetes.default.svc.cluster.local"),
+    ];
+    for way in ways {
+        assert!(
+            names.contains(&way),
+            "a client that connects to {way:?} would refuse the certificate: {names:?}"
+        );
+    }
+}
+
+#[test]
+fn a_server_certificate_names_addresses_and_a_client_certificate_none() {
+    for it in plan(3) {
+        assert_eq!(
+            it.usages.len(),
+            1,
+            "{}: one purpose a certificate, so that a stolen one serves one purpose",
+            it.path
+        );
+        let serves = it.usages.contains(&Usage::ServerAuth);
+        assert_eq!(
+            serves,
+            !it.alt_names.is_empty(),
+            "{}: clients look at subjectAltName and at nothing else",
+            it.path
+        );
+    }
+}
+
+#[test]
+fn no_cluster_certificate_opens_the_store() {
+    let of_etcd: Vec<String> =
+        plan(2).into_iter().filter(|it| it.authority == Authority::Etcd).map(|it| it.path).collect();
+    // The store itself, the API server, and the operator's etcdctl: whoever reads the store reads every Secret.
+    assert_eq!(of_etcd, ["apiserver-etcd-client", "etcd/server", "etcd/healthcheck-client"]);
+}
+
+#[test]
+fn only_the_administrator_and_the_api_server_are_masters() {
+    let masters: Vec<String> = plan(2)
+        .into_iter()
+        .filter(|it| it.organizations.iter().any(|group| group == "system:masters"))
+        .map(|it| it.path)
+        .collect();
+    assert_eq!(
+        masters,
+        ["apiserver-kubelet-client", "admin"],
+        "the group system:masters passes every RBAC check"
+    );
+}
+
+#[test]
+fn a_kubelet_is_a_node_to_the_api_server_and_nothing_more() {
+    for it in plan(3).iter().filter(|it| it.path.starts_with("nodes/")) {
+        let node = it.path.split('/').nth(1).expect("nodes/NAME/…");
+        assert_eq!(
+            it.common_name,
+            format!("system:node:{node}"),
+            "the Node authorizer reads the node's name from the user"
+        );
+        assert_eq!(it.organizations, ["system:nodes"]);
+    }
+}
+
+#[test]
+fn no_two_clients_are_the_same_user_and_no_two_certificates_the_same_file() {
+    let plan = plan(20);
+    let paths: BTreeSet<&str> = plan.iter().map(|it| it.path.as_str()).collect();
+    assert_eq!(paths.len(), plan.len());
+    let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for it in plan.iter().filter(|it| it.usages.contains(&Usage::ClientAuth)) {
+        users.entry(&it.common_name).or_default().push(&it.path);
+    }
+    for (user, holders) in users {
+        assert_eq!(holders.len(), 1, "{holders:?} are all {user}: their deeds could not be told apart");
+    }
+}
+
+#[test]
+fn a_second_up_issues_nothing() {
+    assert_eq!(to_issue(&plan(2), &plan(2)), []);
+}
+
+#[test]
+fn a_new_node_gets_certificates_and_the_others_keep_theirs() {
+    let issued: Vec<String> = to_issue(&plan(2), &plan(3)).into_iter().map(|it| it.path).collect();
+    assert_eq!(issued, ["nodes/node-3/kubelet-client", "nodes/node-3/kubelet"]);
+}
+
+#[test]
+fn a_certificate_that_says_something_else_than_it_should_is_issued_anew() {
+    let mut have = plan(1);
+    let old = have.iter_mut().find(|it| it.path == "apiserver").expect("the API server has a certificate");
+    old.alt_names.pop();
+    let issued: Vec<String> = to_issue(&have, &plan(1)).into_iter().map(|it| it.path).collect();
+    assert_eq!(issued, ["apiserver"]);
+}
+
+#[test]
+fn a_kubeconfig_carries_all_that_a_client_needs() {
+    let wanted = Kubeconfig {
+        certificate: "admin".into(),
+        user: "kubernetes-admin".into(),
+        server: "https://127.0.0.1:6443".into(),
+    };
+    insta::assert_snapshot!(
+        serde_json::to_string_pretty(&wanted.content("Q0E=", "Q1JU", "S0VZ")).expect("JSON"),
+        @r#"
+    {
+      "apiVersion": "v1",
+      "kind": "Config",
+      "clusters": [
+        {
+          "name": "coracle",
+          "cluster": {
+            "server": "https://127.0.0.1:6443",
+            "certificate-authority-data": "Q0E="
+          }
+        }
+      ],
+      "users": [
+        {
+          "name": "kubernetes-admin",
+          "user": {
+            "client-certificate-data": "Q1JU",
+            "client-key-data": "S0VZ"
+          }
+        }
+      ],
+      "contexts": [
+        {
+          "name": "kubernetes-admin@coracle",
+          "context": {
+            "cluster": "coracle",
+            "user": "kubernetes-admin"
+          }
+        }
+      ],
+      "current-context": "kubernetes-admin@coracle"
+    }
+    "#
+    );
+}
