@@ -1,0 +1,86 @@
+use objects_solution::fields::{FieldSelector, Operator, Requirement};
+use proptest::prelude::*;
+
+fn check(texts: &[&str]) -> String {
+    let line = |text: &&str| match FieldSelector::parse(text) {
+        Ok(selector) => {
+            let parts = selector.requirements().iter();
+            let parts: String =
+                parts.map(|r| format!(" [{} {:?} {:?}]", r.path, r.operator, r.value)).collect();
+            format!("{text:?} ->{parts}\n")
+        }
+        Err(error) => format!("{text:?} -> error: {error}\n"),
+    };
+    texts.iter().map(line).collect()
+}
+
+#[test]
+fn paths_operators_and_values_are_taken_apart() {
+    insta::assert_snapshot!(check(&[
+        "",
+        "metadata.name=web",
+        "status.phase==Running",
+        "status.phase!=Failed",
+        "spec.nodeName=,status.phase!=Succeeded",
+        "a=b,,c=d",
+        r"a=x\,y,b=z",
+        r"a=\=\\",
+        "a!=",
+    ]));
+}
+
+#[test]
+fn what_is_no_field_selector_is_refused() {
+    insta::assert_snapshot!(check(&["a", "=b", "!=b", "a=b,c", r"a=\x", r"a=b\", "a=b=c", "a<3"]));
+}
+
+#[test]
+fn an_unset_field_counts_as_empty() {
+    // `kubectl get pods --field-selector spec.nodeName=` finds what is not scheduled yet.
+    let unset = |_: &str| None;
+    assert!(FieldSelector::parse("spec.nodeName=").expect("valid").matches(unset));
+    assert!(FieldSelector::parse("spec.nodeName!=node-1").expect("valid").matches(unset));
+    assert!(!FieldSelector::parse("spec.nodeName=node-1").expect("valid").matches(unset));
+}
+
+#[test]
+fn all_requirements_must_hold() {
+    let field = |path: &str| Some(if path == "a" { "1" } else { "2" }.to_owned());
+    assert!(FieldSelector::parse("a=1,b=2").expect("valid").matches(field));
+    assert!(!FieldSelector::parse("a=1,b=1").expect("valid").matches(field));
+    assert!(!FieldSelector::parse("a=1,b!=2").expect("valid").matches(field));
+}
+
+fn any_selector() -> impl Strategy<Value = Vec<(String, bool, String)>> {
+    prop::collection::vec(("[a-c](\\.[a-c]){0,2}", any::<bool>(), "[x,=\\\\ !é]{0,4}"), 0..4)
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_is_read_back_as_the_same_selector(parts in any_selector()) {
+        let requirements = parts.into_iter().map(|(path, equals, value)| Requirement {
+            path,
+            operator: if equals { Operator::Equals } else { Operator::NotEquals },
+            value,
+        });
+        let selector = FieldSelector::new(requirements.collect());
+        let printed = selector.to_string();
+        prop_assert_eq!(FieldSelector::parse(&printed), Ok(selector), "{}", printed);
+    }
+
+    #[test]
+    fn a_selector_matches_as_its_words_say(parts in any_selector(), have in "[x,=]{0,2}") {
+        let text = FieldSelector::new(parts.iter().map(|(path, equals, value)| Requirement {
+            path: path.clone(),
+            operator: if *equals { Operator::Equals } else { Operator::NotEquals },
+            value: value.clone(),
+        }).collect());
+        // Half of the fields have this value, the others have none.
+        let field = |path: &str| path.starts_with('a').then(|| have.clone());
+        let expected = parts.iter().all(|(path, equals, value)| {
+            let is = if path.starts_with('a') { *value == have } else { value.is_empty() };
+            is == *equals
+        });
+        prop_assert_eq!(text.matches(field), expected);
+    }
+}

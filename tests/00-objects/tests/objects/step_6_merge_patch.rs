@@ -1,0 +1,69 @@
+use crate::any_json;
+use objects_solution::patch::{json_merge, json_merge_diff};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn merged(document: &Value, patch: &Value) -> Value {
+    json_merge(document, patch).expect("a merge patch fits every document")
+}
+
+#[test]
+fn the_table_of_the_rfc_holds() {
+    // RFC 7386, appendix A.
+    let cases = [
+        (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
+        (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
+        (json!({"a":"b"}), json!({"a":null}), json!({})),
+        (json!({"a":"b","b":"c"}), json!({"a":null}), json!({"b":"c"})),
+        (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
+        (json!({"a":"c"}), json!({"a":["b"]}), json!({"a":["b"]})),
+        (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
+        (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
+        (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
+        (json!({"a":"b"}), json!(["c"]), json!(["c"])),
+        (json!({"a":"foo"}), json!(null), json!(null)),
+        (json!({"a":"foo"}), json!("bar"), json!("bar")),
+        (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
+        (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
+        (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
+    ];
+    for (document, patch, expected) in cases {
+        assert_eq!(merged(&document, &patch), expected, "{patch} on {document}");
+    }
+}
+
+#[test]
+fn members_keep_their_order() {
+    // `kubectl get -o yaml` shows an object as its author wrote it.
+    let document = json!({"kind": "x", "apiVersion": "v1", "metadata": {}, "data": {}});
+    let patched = merged(&document, &json!({"apiVersion": null, "kind": "y", "new": 1}));
+    assert_eq!(patched.to_string(), r#"{"kind":"y","metadata":{},"data":{},"new":1}"#);
+}
+
+#[test]
+fn a_diff_names_only_what_changed() {
+    let from = json!({"a": 1, "b": {"c": 1, "d": 2}, "e": [1], "f": 1});
+    let to = json!({"a": 1, "b": {"c": 1, "d": 3}, "e": [1, 2], "g": {}});
+    assert_eq!(json_merge_diff(&from, &to), json!({"b": {"d": 3}, "e": [1, 2], "g": {}, "f": null}));
+}
+
+proptest! {
+    #[test]
+    fn applying_the_diff_leads_to_the_target(from in any_json(), to in any_json()) {
+        prop_assert_eq!(merged(&from, &json_merge_diff(&from, &to)), to);
+    }
+
+    #[test]
+    fn applying_a_patch_twice_changes_nothing_more(document in any_json(), from in any_json(), to in any_json()) {
+        // A diff between any two is a patch with nulls in it.
+        let patch = json_merge_diff(&from, &to);
+        let once = merged(&document, &patch);
+        prop_assert_eq!(merged(&once, &patch), once);
+    }
+
+    #[test]
+    fn nothing_changed_makes_an_empty_patch(document in prop::collection::btree_map("[a-d]", any_json(), 0..4)) {
+        let document = json!(document);
+        prop_assert_eq!(json_merge_diff(&document, &document), json!({}));
+    }
+}
