@@ -1,0 +1,94 @@
+use informer_solution::dynamic::DynamicObject;
+use informer_solution::wire::{LineTooLong, Lines, WatchEvent, decode};
+use proptest::prelude::*;
+
+/// Everything that the decoder gives when the bytes come in these pieces.
+fn read(pieces: &[&[u8]], limit: usize) -> Result<Vec<Vec<u8>>, LineTooLong> {
+    let mut lines = Lines::new(limit);
+    let mut all = Vec::new();
+    for piece in pieces {
+        lines.push(piece);
+        while let Some(line) = lines.next_line()? {
+            all.push(line.to_vec());
+        }
+    }
+    Ok(all)
+}
+
+#[test]
+fn a_line_may_come_in_pieces_and_a_piece_may_hold_lines() {
+    assert_eq!(
+        read(&[b"ab", b"c\nd", b"\nef\ngh"], 10),
+        Ok(vec![b"abc".to_vec(), b"d".to_vec(), b"ef".to_vec()])
+    );
+}
+
+#[test]
+fn an_unfinished_line_is_kept_back() {
+    assert_eq!(read(&[b"{\"type\":"], 100), Ok(vec![]));
+}
+
+#[test]
+fn empty_lines_and_carriage_returns_are_no_content() {
+    assert_eq!(read(&[b"\n\r\na\r\n\nb\n"], 10), Ok(vec![b"a".to_vec(), b"b".to_vec()]));
+}
+
+#[test]
+fn a_line_beyond_the_limit_is_refused_before_it_ends() {
+    // Otherwise one endless line fills the memory of whoever watches.
+    assert_eq!(read(&[b"1234", b"5"], 4), Err(LineTooLong { limit: 4 }));
+    assert_eq!(read(&[b"12345\n"], 4), Err(LineTooLong { limit: 4 }));
+    assert_eq!(read(&[b"1234\n1234\n"], 4), Ok(vec![b"1234".to_vec(), b"1234".to_vec()]));
+}
+
+fn check(lines: &[&str]) -> String {
+    let line = |line: &&str| match decode::<DynamicObject>(line.as_bytes()) {
+        Ok(event) => {
+            let shown = match &event {
+                WatchEvent::Added(o) => format!("Added {}", crate::show(o)),
+                WatchEvent::Modified(o) => format!("Modified {}", crate::show(o)),
+                WatchEvent::Deleted(o) => format!("Deleted {}", crate::show(o)),
+                WatchEvent::Bookmark { resource_version, initial_events_end } => {
+                    format!("Bookmark {resource_version} end={initial_events_end}")
+                }
+                WatchEvent::Error(status) => format!("Error {:?} {:?}", status.code, status.reason),
+            };
+            format!("{line}\n    {shown}\n")
+        }
+        Err(error) => format!("{line}\n    error: {error}\n"),
+    };
+    lines.iter().map(line).collect()
+}
+
+#[test]
+fn every_type_of_event_is_read_and_the_order_of_members_does_not_matter() {
+    insta::assert_snapshot!(check(&[
+        r#"{"type":"ADDED","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a","uid":"u","resourceVersion":"5"},"data":{"k":"v"}}}"#,
+        r#"{"type":"MODIFIED","object":{"metadata":{"name":"a","resourceVersion":"6"}}}"#,
+        r#"{"object":{"metadata":{"name":"a","resourceVersion":"7"}},"type":"DELETED"}"#,
+        r#"{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"9","creationTimestamp":null}}}"#,
+        r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9","annotations":{"k8s.io/initial-events-end":"true"}}}}"#,
+        r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old","reason":"Expired","code":410}}"#,
+        r#"{"type":"TWISTED","object":{}}"#,
+        r#"{"object":{"metadata":{}}}"#,
+        r#"{"type":"ADDED"}"#,
+        r#"[]"#,
+        r#"{"type":"ADDED","object":{"metadata":"#,
+    ]));
+}
+
+proptest! {
+    #[test]
+    fn however_the_bytes_are_cut_the_lines_are_the_same(
+        lines in prop::collection::vec("[a-z]{1,8}", 0..12),
+        cuts in prop::collection::vec(0..100usize, 0..20),
+    ) {
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+        cuts.extend([0, text.len()]);
+        cuts.sort_unstable();
+        let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &text.as_bytes()[pair[0]..pair[1]]).collect();
+        let expected: Vec<Vec<u8>> = lines.iter().map(|line| line.clone().into_bytes()).collect();
+        prop_assert_eq!(read(&pieces, 8), Ok(expected));
+    }
+}

@@ -1,0 +1,85 @@
+use informer_solution::correlate::{Action, Correlator, Occurrence};
+use k8s_openapi::api::core::v1::{Event, ObjectReference};
+use k8s_openapi::jiff::{Timestamp, ToSpan};
+
+fn happened(name: &str, reason: &str, message: &str) -> Occurrence {
+    Occurrence {
+        about: ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Pod".to_owned()),
+            name: Some(name.to_owned()),
+            namespace: Some("web".to_owned()),
+            uid: Some(format!("uid-of-{name}")),
+            ..ObjectReference::default()
+        },
+        type_: "Warning".to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::new(1_700_000_000 + second, 0).expect("a time")
+}
+
+fn created(action: Action) -> Event {
+    match action {
+        Action::Create(event) => *event,
+        other => panic!("expected a new Event: {other:?}"),
+    }
+}
+
+#[test]
+fn the_first_occurrence_is_a_complete_event() {
+    let mut correlator = Correlator::new("kubelet", Some("node-1"));
+    let event = created(correlator.handle(happened("a", "BackOff", "Back-off restarting"), at(0)));
+    insta::assert_json_snapshot!(event);
+}
+
+#[test]
+fn a_repeat_is_counted_in_the_same_event() {
+    let mut correlator = Correlator::new("kubelet", None);
+    let first = created(correlator.handle(happened("a", "BackOff", "again"), at(0)));
+    let Action::Count(second) = correlator.handle(happened("a", "BackOff", "again"), at(60)) else {
+        panic!("the same thing happened again: count it")
+    };
+    assert_eq!(second.metadata.name, first.metadata.name);
+    assert_eq!(second.count, Some(2));
+    assert_eq!(second.first_timestamp, first.first_timestamp);
+    assert_eq!(second.last_timestamp.map(|time| time.0), Some(at(60)));
+}
+
+#[test]
+fn another_message_reason_or_object_is_another_event() {
+    let mut correlator = Correlator::new("kubelet", None);
+    let mut names = std::collections::BTreeSet::new();
+    for (name, reason, message) in [("a", "R", "m"), ("b", "R", "m"), ("a", "S", "m"), ("a", "R", "n")] {
+        // All in the same nanosecond: names must differ all the same.
+        let event = created(correlator.handle(happened(name, reason, message), at(0)));
+        assert!(names.insert(event.metadata.name), "two events of one name");
+    }
+}
+
+#[test]
+fn what_has_no_namespace_is_told_in_default() {
+    let mut correlator = Correlator::new("node-controller", None);
+    let mut node = happened("node-1", "NodeNotReady", "Node node-1 status is now: NodeNotReady");
+    node.about.namespace = None;
+    let event = created(correlator.handle(node, at(0)));
+    assert_eq!(event.metadata.namespace.as_deref(), Some("default"));
+}
+
+#[test]
+fn a_noisy_object_has_a_quota_and_does_not_silence_the_others() {
+    let mut correlator = Correlator::new("kubelet", None);
+    let mut tell = |name: &str, n: u32, time| correlator.handle(happened(name, "R", &n.to_string()), time);
+    for n in 0..25 {
+        created(tell("noisy", n, at(0)));
+    }
+    assert_eq!(tell("noisy", 25, at(1)), Action::Drop);
+    created(tell("quiet", 0, at(1)));
+    created(tell("noisy", 26, at(302)));
+    assert_eq!(tell("noisy", 27, at(302)), Action::Drop, "one more each five minutes");
+    let later = at(302).checked_add(1.hour()).expect("a time");
+    created(tell("noisy", 28, later));
+}
