@@ -1,0 +1,191 @@
+//! `cargo kit test`: every test, with a summary that fits one screen. `--all` is what CI runs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cargo::{self, Artifact};
+use crate::place::Place;
+use crate::test_log::{self, Line};
+use crate::{say, setup};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The long checks too, and formatting, lints and documentation: what CI runs
+    #[arg(long)]
+    all: bool,
+    /// Only these tests, as `cargo test` selects them, such as `-p kube-proxy-tests` or a name
+    #[arg(last = true)]
+    only: Vec<String>,
+}
+
+/// What happened in one chapter, or other room.
+#[derive(Default)]
+struct Room {
+    result: test_log::Result,
+    time: Duration,
+}
+
+#[derive(Default)]
+struct Report {
+    rooms: BTreeMap<String, Room>,
+    skipped: Vec<String>,
+    /// `cargo test` ended as it should.
+    succeeded: bool,
+}
+
+pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
+    let start = Instant::now();
+    setup::ensure(place)?;
+    let mut failed = Vec::new();
+    if args.all {
+        failed.extend(checks(place)?);
+    }
+    println!("{}", say::bold("Building the tests"));
+    let selected = selection(&args.only);
+    let mut build = vec!["test", "--no-run"];
+    build.extend(selected.iter().map(String::as_str));
+    let artifacts = cargo::build(place, &build)?;
+    println!("{} ({})", say::bold("Running the tests"), say::time(start.elapsed()));
+    let report = run_tests(place, args.all, &selected, &artifacts)?;
+    print_summary(&report);
+    let total: usize = report.rooms.values().map(|room| room.result.passed).sum();
+    let wrong: usize = report.rooms.values().map(|room| room.result.failed).sum();
+    if !report.succeeded {
+        failed.push(if wrong > 0 { format!("{wrong} tests") } else { "cargo test".to_owned() });
+    }
+    if !failed.is_empty() {
+        bail!("failed: {} ({})", failed.join(", "), say::time(start.elapsed()));
+    }
+    println!("{} {total} tests in {}", say::green("All passed:"), say::time(start.elapsed()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn selection(only: &[String]) -> Vec<String> {
+    let by_package = only.iter().any(|word| word == "-p" || word.starts_with("--package"));
+    let everything = (!by_package).then(|| "--workspace".to_owned());
+    everything.into_iter().chain(only.iter().cloned()).collect()
+}
+
+/// Formatting, lints, documentation: those that fail, by name.
+fn checks(place: &Place) -> Result<Vec<String>> {
+    let all = [
+        ("formatting", vec!["fmt", "--all", "--check"]),
+        ("lints", vec!["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
+        ("documentation", vec!["doc", "--workspace", "--no-deps"]),
+    ];
+    let mut failed = Vec::new();
+    for (name, args) in all {
+        let start = Instant::now();
+        let status = cargo::command(place)
+            .args(&args)
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .status()
+            .context("cannot run cargo")?;
+        let word = if status.success() { say::green("ok") } else { say::red("FAILED") };
+        println!("{word:<8} {name} ({})", say::time(start.elapsed()));
+        if !status.success() {
+            failed.push(name.to_owned());
+        }
+    }
+    Ok(failed)
+}
+
+fn run_tests(place: &Place, long: bool, selected: &[String], artifacts: &[Artifact]) -> Result<Report> {
+    let mut command = cargo::command(place);
+    command.args(["test", "--no-fail-fast"]).args(selected).args(["--", "--show-output"]);
+    if long {
+        command.env("CORACLE_LONG", "1");
+    }
+    // Cargo names a program on one stream, the program reports on the other: their order matters.
+    let (reader, writer) = std::io::pipe()?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn().context("cannot run cargo")?;
+    // The command holds the writing end, and as long as somebody does, the reading never ends.
+    drop(command);
+    let mut report = follow(place, artifacts, reader)?;
+    report.succeeded = child.wait()?.success();
+    Ok(report)
+}
+
+/// Reads along, tells of each program as it ends, and shows what a failing one printed.
+fn follow(place: &Place, artifacts: &[Artifact], log: impl Read) -> Result<Report> {
+    let rooms: HashMap<PathBuf, (String, &str)> = artifacts
+        .iter()
+        .map(|it| (it.executable.clone(), (test_log::room(&place.root, &it.folder), it.target.as_str())))
+        .collect();
+    let mut report = Report::default();
+    let (mut room, mut target) = (String::new(), String::new());
+    let mut since = Instant::now();
+    let mut printed = Vec::new();
+    for line in BufReader::new(log).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        match test_log::read(&line) {
+            Line::Running(path) => {
+                let known = rooms.get(&place.root.join(path));
+                (room, target) = known
+                    .map_or_else(|| (String::from("?"), line.clone()), |(r, t)| (r.clone(), (*t).to_owned()));
+                since = Instant::now();
+                printed.clear();
+            }
+            Line::Documentation(name) => {
+                (room, target) = ("documentation".to_owned(), name.to_owned());
+                since = Instant::now();
+                printed.clear();
+            }
+            Line::Result(result) => {
+                let time = since.elapsed();
+                let seen = report.rooms.entry(room.clone()).or_default();
+                seen.result.passed += result.passed;
+                seen.result.failed += result.failed;
+                seen.result.ignored += result.ignored;
+                seen.time += time;
+                if result.failed > 0 {
+                    printed.iter().for_each(|line: &String| println!("{line}"));
+                }
+                if result != test_log::Result::default() {
+                    say_result(&room, &target, result, time);
+                }
+                printed.clear();
+            }
+            Line::Skipped(why) => report.skipped.push(format!("{room}: {why}")),
+            // Passing tests are counted, not shown.
+            Line::Other if line.starts_with("test ") && line.ends_with("... ok") => {}
+            Line::Other => printed.push(line),
+        }
+    }
+    // What stands behind the last result: cargo's own last words, such as which programs failed.
+    printed.iter().filter(|line| line.starts_with("error")).for_each(|line| println!("{line}"));
+    Ok(report)
+}
+
+fn say_result(room: &str, target: &str, result: test_log::Result, time: Duration) {
+    let word = if result.failed > 0 { say::red("FAILED") } else { say::green("ok    ") };
+    let mut counts = format!("{} passed", result.passed);
+    for (number, what) in [(result.failed, "failed"), (result.ignored, "ignored")] {
+        if number > 0 {
+            counts += &format!(", {number} {what}");
+        }
+    }
+    println!("{word}  {room:<16} {target:<26} {counts} ({})", say::time(time));
+}
+
+fn print_summary(report: &Report) {
+    println!("\n{}", say::bold("By chapter"));
+    for (name, room) in report.rooms.iter().filter(|(_, room)| room.result != test_log::Result::default()) {
+        let test_log::Result { passed, failed, ignored } = room.result;
+        println!(
+            "{name:<18} {passed:>4} passed {failed:>3} failed {ignored:>3} ignored {:>12}",
+            say::time(room.time)
+        );
+    }
+    if !report.skipped.is_empty() {
+        println!("\n{}", say::yellow("Not tried here:"));
+        report.skipped.iter().for_each(|why| println!("    {why}"));
+    }
+    println!();
+}
