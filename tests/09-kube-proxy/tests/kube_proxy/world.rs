@@ -104,7 +104,12 @@ fn service_port(number: u8, upto: Upto) -> impl Strategy<Value = ServicePort> {
         let sticky = sticky && upto >= Upto::Affinity;
         let given = |present: bool, value| if present { vec![value] } else { Vec::new() };
         ServicePort {
-            name: name("ns", &format!("svc-{number}"), if number % 2 == 0 { "http" } else { "" }, protocol),
+            name: name(
+                "ns",
+                &format!("svc-{number}"),
+                if number.is_multiple_of(2) { "http" } else { "" },
+                protocol,
+            ),
             cluster_ip: Ipv4Addr::new(10, 96, 0, number),
             port: 80,
             node_port: node_port.then_some(30_000 + u16::from(number)),
