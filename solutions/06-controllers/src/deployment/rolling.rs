@@ -1,0 +1,148 @@
+//! The arithmetic of a rollout: how many pods of the new template may be added, and how
+//! many of the old ones may go, so that at every moment there are
+//!
+//! * at most `replicas + maxSurge` pods, and
+//! * at least `replicas - maxUnavailable` available ones.
+//!
+//! Upstream: `pkg/controller/deployment/rolling.go` and `util/deployment_util.go`.
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::template::{MAX, size_annotation};
+
+pub fn wanted(deployment: &Deployment) -> i32 {
+    deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
+}
+
+pub fn size(set: &ReplicaSet) -> i32 {
+    set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
+}
+
+pub fn available(set: &ReplicaSet) -> i32 {
+    set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0)
+}
+
+pub fn is_rolling(deployment: &Deployment) -> bool {
+    let strategy = deployment.spec.as_ref().and_then(|spec| spec.strategy.as_ref());
+    strategy.and_then(|strategy| strategy.type_.as_deref()).unwrap_or("RollingUpdate") == "RollingUpdate"
+}
+
+/// `maxSurge` and `maxUnavailable` as numbers of pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub surge: i32,
+    pub unavailable: i32,
+}
+
+/// Percentages are of `replicas`: surge rounds up, unavailable rounds down. If both come
+/// out as zero nothing could ever move, so one pod may be unavailable then.
+pub fn bounds(deployment: &Deployment) -> Bounds {
+    if !is_rolling(deployment) {
+        return Bounds { surge: 0, unavailable: 0 };
+    }
+    let replicas = wanted(deployment);
+    let strategy = deployment.spec.as_ref().and_then(|spec| spec.strategy.as_ref());
+    let rolling = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
+    let quarter = IntOrString::String("25%".to_owned());
+    let surge = rolling.and_then(|rolling| rolling.max_surge.as_ref()).unwrap_or(&quarter);
+    let unavailable = rolling.and_then(|rolling| rolling.max_unavailable.as_ref()).unwrap_or(&quarter);
+    // lab:begin 06.2 turn both into pods, and keep them from being both zero
+    let surge = scaled(surge, replicas, true);
+    let unavailable = scaled(unavailable, replicas, false);
+    let stuck = surge == 0 && unavailable == 0;
+    let unavailable = if stuck { 1 } else { unavailable };
+    Bounds { surge, unavailable: unavailable.min(replicas) }
+    // lab:end
+}
+
+/// A number, or a percentage of `total` rounded up or down. What cannot be read is 0.
+pub fn scaled(value: &IntOrString, total: i32, up: bool) -> i32 {
+    match value {
+        IntOrString::Int(count) => (*count).max(0),
+        IntOrString::String(text) => {
+            let percent = text.strip_suffix('%').and_then(|text| text.parse::<i64>().ok());
+            let hundredths = percent.unwrap_or(0).max(0) * i64::from(total);
+            let rounded = if up { (hundredths + 99) / 100 } else { hundredths / 100 };
+            i32::try_from(rounded).unwrap_or(i32::MAX)
+        }
+    }
+}
+
+/// How large the new ReplicaSet may be now, given the size of all of them together.
+pub fn new_size(deployment: &Deployment, all_sizes: i32, current: i32) -> i32 {
+    let replicas = wanted(deployment);
+    // lab:begin 06.2 recreate: all at once; rolling: what replicas + maxSurge leaves room for
+    if !is_rolling(deployment) || current >= replicas {
+        return replicas;
+    }
+    let most = replicas.saturating_add(bounds(deployment).surge);
+    let room = (most - all_sizes).max(0);
+    current + room.min(replicas - current)
+    // lab:end
+}
+
+/// The new sizes of the old ReplicaSets (oldest first), where they change: first the pods
+/// that are not available anyway, then available ones as far as `maxUnavailable` allows.
+pub fn shrink_old(deployment: &Deployment, old: &[ReplicaSet], new: &ReplicaSet) -> Vec<(usize, i32)> {
+    let least_available = wanted(deployment) - bounds(deployment).unavailable;
+    let mut sizes: Vec<i32> = old.iter().map(size).collect();
+    // lab:begin 06.2 clean up the unhealthy within the budget, then scale down the healthy
+    let all: i32 = sizes.iter().sum::<i32>() + size(new);
+    // Pods of the new set that are not available yet are not there to replace an old one.
+    let new_unavailable = (size(new) - available(new)).max(0);
+    let mut budget = all - least_available - new_unavailable;
+    if budget <= 0 {
+        return Vec::new();
+    }
+    for (set, size) in old.iter().zip(&mut sizes) {
+        let unhealthy = (*size - available(set)).clamp(0, budget);
+        *size -= unhealthy;
+        budget -= unhealthy;
+    }
+    let available_now: i32 = old.iter().map(available).sum::<i32>() + available(new);
+    let mut spare = available_now - least_available;
+    for size in &mut sizes {
+        let gone = (*size).clamp(0, spare.max(0));
+        *size -= gone;
+        spare -= gone;
+    }
+    let changed = old.iter().zip(sizes).enumerate();
+    changed.filter(|(_, (set, new))| size(set) != *new).map(|(index, (_, new))| (index, new)).collect()
+    // lab:end
+}
+
+/// The new sizes of several ReplicaSets when the Deployment is scaled in the middle of a
+/// rollout: each gets its share, and the first one what rounding left over. `sets` come
+/// largest first, the newer first among equals when growing, the older when shrinking.
+pub fn proportional(deployment: &Deployment, sets: &[ReplicaSet]) -> Vec<i32> {
+    let replicas = wanted(deployment);
+    let most = if replicas > 0 { replicas + bounds(deployment).surge } else { 0 };
+    let to_add = most - sets.iter().map(size).sum::<i32>();
+    let mut added = 0;
+    let mut sizes = Vec::new();
+    for set in sets {
+        let current = size(set);
+        let left = to_add - added;
+        let share = if current == 0 || left == 0 { 0 } else { fraction(deployment, set, replicas, most) };
+        let share = if to_add > 0 { share.clamp(0, left.max(0)) } else { share.clamp(left.min(0), 0) };
+        sizes.push(current + share);
+        added += share;
+    }
+    if let Some(first) = sizes.first_mut() {
+        *first = (*first + to_add - added).max(0);
+    }
+    sizes
+}
+
+/// What the set's part of the old total would be of the new one, less what it has.
+fn fraction(deployment: &Deployment, set: &ReplicaSet, replicas: i32, most: i32) -> i32 {
+    let current = size(set);
+    if replicas == 0 {
+        return -current;
+    }
+    let status = deployment.status.as_ref().and_then(|status| status.replicas);
+    let before = size_annotation(set, MAX).or(status).filter(|before| *before > 0).unwrap_or(most);
+    let scaled = f64::from(current) * f64::from(most) / f64::from(before);
+    scaled.round() as i32 - current
+}

@@ -1,0 +1,287 @@
+//! The garbage collector: what has lost all its owners goes too.
+//!
+//! Owner references point from dependents to owners, across all kinds. The graph holds
+//! the metadata of every object, in both directions. Three ways to delete an owner:
+//!
+//! * **Background**: the owner goes at once; its dependents follow when they are found
+//!   to have no owner left.
+//! * **Foreground**: the owner waits, with the finalizer `foregroundDeletion`, until those
+//!   dependents are gone that say `blockOwnerDeletion`.
+//! * **Orphan**: the owner waits, with the finalizer `orphan`, until its dependents have
+//!   forgotten it, and they stay.
+//!
+//! The graph is a cache, and caches lag. So nothing is deleted on its word: the shell reads
+//! the object, and every owner that the graph does not hold, from the API server, by uid,
+//! and [`judge`] decides on what was read.
+//!
+//! ```text
+//!   watches of all kinds ─► Graph::handle ─► queue of uids ─► read live ─► judge ─► delete,
+//!                                               ▲                            patch, or keep
+//!                                               └── dependents of what went
+//! ```
+//!
+//! Upstream: `pkg/controller/garbagecollector`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use objects::meta;
+
+pub const FOREGROUND: &str = "foregroundDeletion";
+pub const ORPHAN: &str = "orphan";
+
+/// Where an object is found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    /// `v1`, `apps/v1`.
+    pub api_version: String,
+    pub kind: String,
+    /// Empty for what has none.
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+}
+
+/// One object in the graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphNode {
+    pub identity: Identity,
+    pub owners: Vec<Owner>,
+    /// It has a deletion timestamp.
+    pub going: bool,
+    /// It waits for its dependents to go (`foregroundDeletion`).
+    pub foreground: bool,
+    /// It waits for its dependents to be orphaned (`orphan`).
+    pub orphaning: bool,
+}
+
+/// One owner reference.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owner {
+    pub uid: String,
+    pub api_version: String,
+    pub kind: String,
+    pub name: String,
+    pub blocks: bool,
+}
+
+impl From<&OwnerReference> for Owner {
+    fn from(reference: &OwnerReference) -> Self {
+        Owner {
+            uid: reference.uid.clone(),
+            api_version: reference.api_version.clone(),
+            kind: reference.kind.clone(),
+            name: reference.name.clone(),
+            blocks: reference.block_owner_deletion == Some(true),
+        }
+    }
+}
+
+pub fn owners(meta: &ObjectMeta) -> Vec<Owner> {
+    meta.owner_references.iter().flatten().map(Owner::from).collect()
+}
+
+pub fn has_finalizer(meta: &ObjectMeta, name: &str) -> bool {
+    meta.finalizers.iter().flatten().any(|finalizer| finalizer == name)
+}
+
+/// The objects to look at after a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// May have lost their owners, or wait for dependents: see [`judge`].
+    pub check: BTreeSet<String>,
+    /// Want their dependents to forget them: see [`Graph::dependents`].
+    pub orphan: BTreeSet<String>,
+}
+
+/// Owners and dependents by uid. A uid that is not here may still exist.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    nodes: BTreeMap<String, GraphNode>,
+    dependents: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Graph {
+    pub fn get(&self, uid: &str) -> Option<&GraphNode> {
+        self.nodes.get(uid)
+    }
+
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The objects that name this uid as an owner.
+    pub fn dependents(&self, uid: &str) -> impl Iterator<Item = &GraphNode> {
+        let uids = self.dependents.get(uid).into_iter().flatten();
+        uids.filter_map(|uid| self.nodes.get(uid))
+    }
+
+    /// Dependents that a foreground deletion of `uid` waits for.
+    pub fn blocking(&self, uid: &str) -> impl Iterator<Item = &GraphNode> {
+        self.dependents(uid).filter(move |dependent| {
+            let mut owners = dependent.owners.iter();
+            owners.any(|owner| owner.uid == uid && owner.blocks)
+        })
+    }
+
+    /// A watch shows an object, new or changed.
+    pub fn handle(&mut self, identity: Identity, meta: &ObjectMeta) -> Work {
+        let going = meta.deletion_timestamp.is_some();
+        let node = GraphNode {
+            owners: owners(meta),
+            going,
+            foreground: going && has_finalizer(meta, FOREGROUND),
+            orphaning: going && has_finalizer(meta, ORPHAN),
+            identity,
+        };
+        let uid = node.identity.uid.clone();
+        let old = self.nodes.insert(uid.clone(), node.clone());
+        let owners_before = old.as_ref().map(|old| old.owners.clone()).unwrap_or_default();
+        for owner in &owners_before {
+            self.unlink(&owner.uid, &uid);
+        }
+        for owner in &node.owners {
+            self.dependents.entry(owner.uid.clone()).or_default().insert(uid.clone());
+        }
+        let mut work = Work::default();
+        // lab:begin 06.5 who must be looked at: a new reference to an unknown owner, a lost owner, a change of state
+        let was = old;
+        let newly = |flag: fn(&GraphNode) -> bool| flag(&node) && !was.as_ref().is_some_and(flag);
+        if node.owners.iter().any(|owner| !self.nodes.contains_key(&owner.uid)) {
+            // The owner's watch may be late, or the owner may be gone for ever: look.
+            work.check.insert(uid.clone());
+        }
+        if was.is_some() && owners_before != node.owners {
+            work.check.insert(uid.clone());
+            // An owner that waits for this dependent may wait no longer.
+            work.check.extend(owners_before.iter().filter(|o| self.waits(&o.uid)).map(|o| o.uid.clone()));
+        }
+        if node.owners.iter().any(|owner| self.waits(&owner.uid)) {
+            work.check.insert(uid.clone());
+        }
+        if newly(|node| node.orphaning) {
+            work.orphan.insert(uid.clone());
+        }
+        if newly(|node| node.foreground) {
+            work.check.insert(uid.clone());
+            work.check.extend(self.dependents.get(&uid).into_iter().flatten().cloned());
+        }
+        work
+        // lab:end
+    }
+
+    /// The object is gone: the watch says so, or reading it found nothing.
+    pub fn handle_gone(&mut self, uid: &str) -> Work {
+        let mut work = Work::default();
+        let Some(node) = self.nodes.remove(uid) else {
+            return work;
+        };
+        for owner in &node.owners {
+            self.unlink(&owner.uid, uid);
+        }
+        // lab:begin 06.5 its dependents may have lost their last owner; owners may have waited for it
+        work.check.extend(self.dependents.get(uid).into_iter().flatten().cloned());
+        let waiting = node.owners.iter().filter(|owner| self.waits(&owner.uid));
+        work.check.extend(waiting.map(|owner| owner.uid.clone()));
+        work
+        // lab:end
+    }
+
+    pub fn waits(&self, uid: &str) -> bool {
+        self.nodes.get(uid).is_some_and(|node| node.foreground)
+    }
+
+    fn unlink(&mut self, owner: &str, dependent: &str) {
+        if let Some(dependents) = self.dependents.get_mut(owner) {
+            dependents.remove(dependent);
+            if dependents.is_empty() {
+                self.dependents.remove(owner);
+            }
+        }
+    }
+}
+
+/// What the API server said about an owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnerState {
+    /// It exists, and is not waiting for its dependents.
+    Solid,
+    /// There is no such object, or another one with its name.
+    Absent,
+    /// It is in foreground deletion, and waits for its dependents.
+    Waiting,
+}
+
+/// What to do about an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Keep,
+    /// Delete it (with its uid as precondition), under this propagation policy. If
+    /// `unblock`, take `blockOwnerDeletion` off its owner references first, as two objects
+    /// wait for each other.
+    Delete {
+        policy: &'static str,
+        unblock: bool,
+    },
+    /// It has an owner still: remove the references to these.
+    DropOwners(BTreeSet<String>),
+    /// Its dependents are gone: let it go too.
+    RemoveForeground,
+    /// It waits: look at these dependents that block it.
+    WaitFor(BTreeSet<String>),
+}
+
+/// Decides on an object as it was just read, with the state of each of its owners as they
+/// were just read. `graph` tells about its dependents.
+pub fn judge(live: &ObjectMeta, states: &BTreeMap<String, OwnerState>, graph: &Graph) -> Verdict {
+    let uid = meta::uid(live);
+    let foreground = has_finalizer(live, FOREGROUND);
+    let owners = owners(live);
+    // lab:begin 06.5 going away; waiting; one solid owner; owners that wait; no owner left
+    if live.deletion_timestamp.is_some() {
+        if !foreground {
+            return Verdict::Keep;
+        }
+        let blocking: BTreeSet<String> =
+            graph.blocking(uid).map(|dependent| dependent.identity.uid.clone()).collect();
+        return if blocking.is_empty() { Verdict::RemoveForeground } else { Verdict::WaitFor(blocking) };
+    }
+    if owners.is_empty() {
+        return Verdict::Keep;
+    }
+    // An owner that nobody could say anything about is one that must be respected.
+    let state = |owner: &Owner| states.get(&owner.uid).copied().unwrap_or(OwnerState::Solid);
+    let with = |wanted| owners.iter().filter(move |owner| state(owner) == wanted);
+    if with(OwnerState::Solid).next().is_some() {
+        let lost = owners.iter().filter(|owner| state(owner) != OwnerState::Solid);
+        let lost: BTreeSet<String> = lost.map(|owner| owner.uid.clone()).collect();
+        return if lost.is_empty() { Verdict::Keep } else { Verdict::DropOwners(lost) };
+    }
+    let waited_for = with(OwnerState::Waiting).next().is_some();
+    if waited_for && graph.dependents(uid).next().is_some() {
+        let unblock = graph.dependents(uid).any(|dependent| dependent.foreground);
+        return Verdict::Delete { policy: "Foreground", unblock };
+    }
+    let policy = match (has_finalizer(live, ORPHAN), foreground) {
+        (true, _) => "Orphan",
+        (false, true) => "Foreground",
+        (false, false) => "Background",
+    };
+    Verdict::Delete { policy, unblock: false }
+    // lab:end
+}
+
+/// The references that are left when some owners are dropped.
+pub fn without_owners(live: &ObjectMeta, dropped: &BTreeSet<String>) -> Vec<OwnerReference> {
+    let references = live.owner_references.iter().flatten();
+    references.filter(|reference| !dropped.contains(&reference.uid)).cloned().collect()
+}
+
+/// The finalizers that are left when one is removed.
+pub fn without_finalizer(live: &ObjectMeta, name: &str) -> Vec<String> {
+    live.finalizers.iter().flatten().filter(|finalizer| *finalizer != name).cloned().collect()
+}

@@ -1,0 +1,56 @@
+//! Pods that nobody will ever finish: their node is gone, or they never had one.
+//!
+//! Upstream: `pkg/controller/podgc`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+
+use crate::pods::{is_going, node_name};
+
+/// A node must have been missing for so long; watches of nodes and pods are not in step.
+pub const QUARANTINE: Duration = Duration::from_secs(40);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Bound to a node that does not exist. Ask the API server once more before deleting.
+    NodeIsGone,
+    /// Deleted before it had a node: no kubelet will confirm.
+    NeverScheduled,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct PodCollector {
+    missing_since: BTreeMap<String, Timestamp>,
+}
+
+impl PodCollector {
+    /// The pods to delete at once, without grace.
+    pub fn plan(
+        &mut self,
+        pods: &[Arc<Pod>],
+        nodes: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Vec<(Arc<Pod>, Reason)> {
+        let used: BTreeSet<&str> = pods.iter().map(|pod| node_name(pod)).filter(|n| !n.is_empty()).collect();
+        self.missing_since.retain(|node, _| used.contains(node.as_str()) && !nodes.contains(node));
+        let mut doomed = Vec::new();
+        for pod in pods {
+            let node = node_name(pod);
+            if node.is_empty() {
+                if is_going(pod) {
+                    doomed.push((Arc::clone(pod), Reason::NeverScheduled));
+                }
+            } else if !nodes.contains(node) {
+                let since = *self.missing_since.entry(node.to_owned()).or_insert(now);
+                if since + QUARANTINE <= now {
+                    doomed.push((Arc::clone(pod), Reason::NodeIsGone));
+                }
+            }
+        }
+        doomed
+    }
+}
