@@ -12,10 +12,17 @@ use crate::types::{Timestamp, is_sidecar, spec};
 const OURS: [&str; 5] =
     ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
+/// Is this condition the kubelet's to write?
+pub fn is_ours(type_: &str) -> bool {
+    OURS.contains(&type_)
+}
+
 /// What the conditions are derived from.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     pub pod: &'a api::Pod,
+    /// The conditions before these, those of others included.
+    pub old: &'a [api::PodCondition],
     pub phase: &'a str,
     pub init: &'a [api::ContainerStatus],
     pub main: &'a [api::ContainerStatus],
@@ -44,15 +51,14 @@ impl Verdict {
 
 /// All conditions: ours in order, then those of others.
 pub fn all(facts: &Facts<'_>) -> Vec<api::PodCondition> {
-    let old: Vec<api::PodCondition> =
-        facts.pod.status.as_ref().and_then(|s| s.conditions.clone()).unwrap_or_default();
     let containers = containers_ready(facts);
     let ready = ready(facts, &containers);
     let sandbox = Verdict { holds: facts.sandbox_ready, ..Verdict::default() };
     let verdicts = [sandbox, initialized(facts), ready, containers, Verdict::yes()];
     let mut conditions: Vec<api::PodCondition> =
-        OURS.iter().zip(verdicts).map(|(name, verdict)| stamp(name, verdict, &old, facts.now)).collect();
-    conditions.extend(old.into_iter().filter(|c| !OURS.contains(&c.type_.as_str())));
+        OURS.iter().zip(verdicts).map(|(name, verdict)| stamp(name, verdict, facts.old, facts.now)).collect();
+    let others = facts.old.iter().filter(|c| !is_ours(&c.type_));
+    conditions.extend(others.cloned());
     conditions
 }
 
@@ -127,9 +133,7 @@ pub fn ready(facts: &Facts<'_>, containers: &Verdict) -> Verdict {
     if !containers.holds {
         return containers.clone();
     }
-    let conditions = facts.pod.status.as_ref().and_then(|s| s.conditions.as_ref());
-    let is_true =
-        |name: &str| conditions.into_iter().flatten().any(|c| c.type_ == name && c.status == "True");
+    let is_true = |name: &str| facts.old.iter().any(|c| c.type_ == name && c.status == "True");
     let shut: Vec<String> = (spec(facts.pod).readiness_gates.iter().flatten())
         .filter(|gate| !is_true(&gate.condition_type))
         .map(|gate| {

@@ -23,8 +23,9 @@ use crate::types::{
 /// What [`generate`] looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct StatusView<'a> {
-    /// As the API server has it, its last status included.
     pub pod: &'a api::Pod,
+    /// The status before this one.
+    pub old: &'a api::PodStatus,
     pub runtime: &'a RuntimePod,
     /// Why containers that should run do not.
     pub waiting: &'a WaitingReasons,
@@ -40,7 +41,7 @@ pub struct StatusView<'a> {
 /// The whole status.
 pub fn generate(view: &StatusView<'_>) -> api::PodStatus {
     let pod = view.pod;
-    let old = pod.status.clone().unwrap_or_default();
+    let old = view.old;
     let spec = spec(pod);
     let init_done = init_done(view);
     let statuses_of = |main: bool| -> Vec<api::ContainerStatus> {
@@ -55,9 +56,10 @@ pub fn generate(view: &StatusView<'_>) -> api::PodStatus {
         Some(over @ ("Succeeded" | "Failed")) => over.to_owned(),
         _ => phase(restart_policy(pod), spec, &init, &main, view.terminal).to_owned(),
     };
-    let ips = pod_ips(view, &old);
+    let ips = pod_ips(view);
     let conditions = conditions::all(&conditions::Facts {
         pod,
+        old: old.conditions.as_deref().unwrap_or_default(),
         phase: &phase,
         init: &init,
         main: &main,
@@ -72,12 +74,12 @@ pub fn generate(view: &StatusView<'_>) -> api::PodStatus {
         host_ip,
         pod_ip: ips.first().cloned(),
         pod_ips: (!ips.is_empty()).then(|| ips.into_iter().map(|ip| api::PodIP { ip }).collect()),
-        start_time: old.start_time.or(Some(Time(view.now))),
+        start_time: old.start_time.clone().or(Some(Time(view.now))),
         init_container_statuses: (!init.is_empty()).then_some(init),
         container_statuses: (!main.is_empty()).then_some(main),
         qos_class: Some(qos_class(spec).as_str().to_owned()),
-        message: old.message,
-        reason: old.reason,
+        message: old.message.clone(),
+        reason: old.reason.clone(),
         ..api::PodStatus::default()
     }
 }
@@ -86,7 +88,8 @@ fn sandbox_has_network(view: &StatusView<'_>) -> bool {
     view.runtime.ready_sandbox().is_some_and(|s| is_host_network(view.pod) || !s.ips.is_empty())
 }
 
-fn pod_ips(view: &StatusView<'_>, old: &api::PodStatus) -> Vec<String> {
+fn pod_ips(view: &StatusView<'_>) -> Vec<String> {
+    let old = view.old;
     if is_host_network(view.pod) {
         let known = sandbox_has_network(view) || old.pod_ip.is_some();
         return (known && !view.host_ip.is_empty()).then(|| view.host_ip.to_owned()).into_iter().collect();
@@ -227,7 +230,7 @@ fn unknown_to_runtime(
         started: Some(false),
         ..api::ContainerStatus::default()
     };
-    let Some(old) = old_status(view.pod, &container.name) else {
+    let Some(old) = old_status(view.old, &container.name) else {
         return status;
     };
     status.restart_count = old.restart_count;
@@ -263,8 +266,7 @@ fn unknown_to_runtime(
     status
 }
 
-fn old_status<'a>(pod: &'a api::Pod, name: &str) -> Option<&'a api::ContainerStatus> {
-    let status = pod.status.as_ref()?;
+fn old_status<'a>(status: &'a api::PodStatus, name: &str) -> Option<&'a api::ContainerStatus> {
     let init = status.init_container_statuses.iter().flatten();
     init.chain(status.container_statuses.iter().flatten()).find(|s| s.name == name)
 }

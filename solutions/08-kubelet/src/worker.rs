@@ -142,8 +142,13 @@ impl PodWorker {
                 self.stop(grace_seconds);
             }
             Input::Done(outcome) => {
+                let ran = self.running;
                 let moved = self.advance(outcome);
-                if !moved && !self.again {
+                // What failed is not tried again at once, even if something happened meanwhile:
+                // more often than not that was its own doing. The shell's `Wake` comes soon.
+                let later = outcome == Outcome::Failed && ran == self.wanted();
+                if later || (!moved && !self.again) {
+                    self.again = false;
                     return self.ended().into_iter().collect();
                 }
             }
@@ -186,18 +191,26 @@ impl PodWorker {
         // lab:end
     }
 
-    /// Hands out the next work, or notes that it is wanted once the present work has ended.
+    /// The work that the pod's state asks for; `None` once nothing is left to do.
+    pub fn wanted(&self) -> Option<Work> {
+        // lab:begin 08.2 one kind of work for each state; a finished pod is removed once nobody needs its logs
+        let unneeded = self.deleted || self.gone;
+        match self.state {
+            PodState::Syncing => Some(Work::Sync),
+            PodState::Terminating => Some(Work::Terminate { grace_seconds: self.grace_seconds }),
+            PodState::Terminated => Some(Work::CleanUp { remove: unneeded }),
+            PodState::Finished if unneeded && !self.removed => Some(Work::CleanUp { remove: true }),
+            PodState::Finished => None,
+        }
+        // lab:end
+    }
+
+    /// Hands out the work that is wanted, or, while other work runs, notes that it is wanted.
     pub fn dispatch(&mut self) -> Vec<Action> {
-        // lab:begin 08.2 busy: remember, and interrupt if the pod must end now. Idle: run what the state asks for
-        let want = match self.state {
-            PodState::Syncing => Work::Sync,
-            PodState::Terminating => Work::Terminate { grace_seconds: self.grace_seconds },
-            PodState::Terminated => Work::CleanUp { remove: self.deleted || self.gone },
-            PodState::Finished if (self.deleted || self.gone) && !self.removed => {
-                Work::CleanUp { remove: true }
-            }
-            PodState::Finished => return self.ended().into_iter().collect(),
+        let Some(want) = self.wanted() else {
+            return self.ended().into_iter().collect();
         };
+        // lab:begin 08.2 idle: run it. Busy: once more later, and interrupt if the pod must end (sooner)
         let Some(running) = self.running else {
             self.again = false;
             self.running = Some(want);
