@@ -126,11 +126,16 @@ pub fn is_intact(header: &Header, chain: u32, rest: &[u8]) -> bool {
 /// What comes next in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next<'a> {
-    Frame { kind: Kind, payload: &'a [u8] },
+    Frame {
+        kind: Kind,
+        payload: &'a [u8],
+    },
     /// The file ends where a frame ends.
     End,
     /// The file ends in a frame that was being written: cut it here.
-    Torn { at: usize },
+    Torn {
+        at: usize,
+    },
 }
 
 /// Reads the frames of a log file, one after the other.
@@ -208,8 +213,8 @@ impl<'a> Frames<'a> {
     /// Whether anything that begins like a frame is there from `from` on: then what is before it
     /// was once whole.
     fn has_frame_after(&self, from: usize) -> bool {
-        self.bytes[from..].windows(HEADER_LEN).any(|w| {
-            w.first_chunk::<HEADER_LEN>().is_some_and(|header| decode_header(header).is_ok())
-        })
+        self.bytes[from..]
+            .windows(HEADER_LEN)
+            .any(|w| w.first_chunk::<HEADER_LEN>().is_some_and(|header| decode_header(header).is_ok()))
     }
 }

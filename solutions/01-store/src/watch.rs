@@ -90,7 +90,10 @@ pub enum What {
     /// The watcher is gone: it needs revisions before this one, and they are forgotten.
     Compacted(i64),
     /// Of one or more whole revisions; never empty.
-    Events { events: Vec<Event>, fragment: bool },
+    Events {
+        events: Vec<Event>,
+        fragment: bool,
+    },
     /// All up to the header's revision has been delivered.
     Progress,
 }
@@ -207,7 +210,7 @@ impl Hub {
         } else {
             self.synced.insert(&spec.keys, address);
         }
-        on.watchers.insert(id, Watcher { spec, next, quiet: false });
+        on.watchers.insert(id, Watcher { spec, next, quiet: true });
         // lab:end
     }
 

@@ -1,0 +1,141 @@
+use insta::assert_snapshot;
+use proptest::prelude::*;
+
+use crate::heart::Error;
+use crate::heart::txn::{Compare, Is, MAX_TXN_OPS, Op, Put, Target, Txn};
+use crate::heart::types::KeyRange;
+use crate::heart::{Command, Store};
+use crate::model::{Model, writes_twice};
+use crate::random::{both, history, ops, txn};
+use crate::script::run;
+
+#[test]
+fn compare_and_swap_happens_once() {
+    assert_snapshot!(run("
+        put a 1
+        txn mod(a)=2 ? put a 2; get a : get a
+        txn mod(a)=2 ? put a 3; get a : get a
+        txn version(b)=0 ? put b 1 : get b
+        txn version(b)=0 ? put b 1 : get b
+    "));
+}
+
+#[test]
+fn all_of_a_transaction_has_one_revision() {
+    assert_snapshot!(run("
+        put a 1
+        txn ? put b 1; put c 1; del a; get a.. : put x 1
+        get a..
+        get a.. rev=2
+    "));
+}
+
+#[test]
+fn reads_within_see_earlier_writes_and_later_ones_not() {
+    assert_snapshot!(run("
+        put a 1
+        txn ? get a; put a 2; get a; get a rev=2; put b 1 : get a
+    "));
+}
+
+#[test]
+fn a_transaction_that_changes_nothing_takes_no_revision() {
+    assert_snapshot!(run("
+        put a 1
+        txn ? del b; get a
+        txn value(a)=2 ? put a 3
+        txn ?
+        get a
+    "));
+}
+
+#[test]
+fn where_there_is_no_key_numbers_are_zero_and_values_are_nothing() {
+    assert_snapshot!(run("
+        txn version(x)=0 create(x)=0 mod(x)=0 lease(x)=0 ? put yes 1
+        txn value(x)= ? : put no 1
+        txn value(x)!1 ? : put no 2
+        txn version(x)<1 version(x)>-1 version(x)!3 ? put yes 2
+    "));
+}
+
+#[test]
+fn a_compare_over_a_range_must_hold_for_every_key() {
+    assert_snapshot!(run("
+        put a 1
+        put b 1
+        txn value(a..c)=1 ? put all 1 : put some 1
+        put b 2
+        txn value(a..c)=1 ? put all 1 : put some 1
+    "));
+}
+
+#[test]
+fn a_key_may_be_written_only_once() {
+    assert_snapshot!(run("
+        txn ? put a 1; put a 2
+        txn ? put a 1; del a
+        txn ? del a..c; put b 1
+        txn ? del a..c; put c 1
+        txn ? del a; del a
+        txn ? get a : put a 1; put a 1
+    "));
+}
+
+#[test]
+fn a_transaction_that_fails_changes_nothing() {
+    assert_snapshot!(run("
+        put a 1
+        txn ? put b 1; get a rev=9
+        txn ? put b 1; put c 1 lease=5
+        txn ? put b 1; put c - keep-value
+        get a..
+    "));
+}
+
+#[test]
+fn there_may_be_128_operations_of_a_kind_and_nesting_counts() {
+    let put = |n: usize| Op::Put(Put::new(format!("{n}").as_bytes(), *b"1"));
+    let full = Txn { success: (0..MAX_TXN_OPS).map(put).collect(), ..Default::default() };
+    assert_eq!(full.check(), Ok(()));
+    let compare = Compare { keys: KeyRange::single(*b"a"), is: Is::Equal, than: Target::Version(0) };
+    let over = Txn { compare: vec![compare; MAX_TXN_OPS + 1], ..Default::default() };
+    assert_eq!(over.check(), Err(Error::TooManyOps));
+    let nested = Txn { success: vec![Op::Txn(full)], ..Default::default() };
+    assert_eq!(nested.check(), Err(Error::TooManyOps), "one is spent on the outer transaction");
+}
+
+#[test]
+fn compares_of_a_nested_transaction_look_at_the_store_before_all_of_it() {
+    let exists =
+        |key: &[u8]| Compare { keys: KeyRange::single(key), is: Is::Greater, than: Target::Version(0) };
+    let nested = Txn {
+        compare: vec![exists(b"a")],
+        success: vec![Op::Put(Put::new(*b"seen", *b"1"))],
+        failure: vec![Op::Put(Put::new(*b"unseen", *b"1"))],
+    };
+    let outer = Txn { success: vec![Op::Put(Put::new(*b"a", *b"1")), Op::Txn(nested)], ..Default::default() };
+    let mut store = Store::new();
+    assert!(store.apply(&Command::Txn(outer)).answer.is_ok());
+    assert!(store.get(b"unseen").is_some(), "the nested compare must not see the put before it");
+}
+
+proptest! {
+    #[test]
+    fn keys_written_twice_are_found_however_they_nest(ops in ops()) {
+        let txn = Txn { success: ops.clone(), ..Default::default() };
+        let expected = if writes_twice(&ops) { Err(Error::DuplicateKey) } else { Ok(()) };
+        prop_assert_eq!(txn.check(), expected);
+    }
+
+    #[test]
+    fn transactions_are_those_of_a_store_that_copies_everything(
+        history in history(20),
+        txns in proptest::collection::vec(txn(), 1..10),
+    ) {
+        let (mut store, mut model) = (Store::new(), Model::new());
+        for command in history.into_iter().chain(txns.into_iter().map(Command::Txn)) {
+            both(&mut store, &mut model, &command)?;
+        }
+    }
+}

@@ -1,0 +1,127 @@
+use insta::assert_snapshot;
+use proptest::prelude::*;
+
+use crate::heart::range::Range;
+use crate::heart::types::KeyRange;
+use crate::heart::{Command, Store};
+use crate::model::{Change, Model};
+use crate::random::{both, history, range, same_range};
+use crate::script::run;
+
+#[test]
+fn a_deleted_key_is_gone_now_and_still_there_then() {
+    assert_snapshot!(run("
+        put a 1
+        del a prev
+        get a
+        get a rev=2
+        get a rev=3
+        del a
+    "));
+}
+
+#[test]
+fn a_key_that_comes_back_begins_anew() {
+    assert_snapshot!(run("
+        put a 1
+        put a 2
+        del a
+        put a 3
+        get a
+    "));
+}
+
+#[test]
+fn deleting_a_range_takes_one_revision() {
+    assert_snapshot!(run("
+        put a 1
+        put b 1
+        put c 1
+        del a..c prev
+        get a..
+        del x..z
+    "));
+}
+
+#[test]
+fn compaction_forgets_what_nobody_can_read_any_more() {
+    assert_snapshot!(run("
+        put a 1
+        put a 2
+        put b 1
+        del b
+        compact 4
+        get a.. rev=3
+        get a.. rev=4
+        compact 5
+        get a.. rev=5
+        compact 4
+        compact 5
+        compact 6
+        put a 3
+        get a rev=5
+    "));
+}
+
+#[test]
+fn nothing_has_been_compacted_at_first() {
+    assert_snapshot!(run("
+        put a 1
+        get a rev=1
+        compact 0
+        get a rev=1
+        compact 0
+    "));
+}
+
+#[test]
+fn compaction_gives_memory_back() {
+    let mut store = Store::new();
+    let put = |n: i64| Command::Put(crate::heart::txn::Put::new(*b"key", vec![n as u8; 1000]));
+    store.apply(&put(0));
+    let one = store.size();
+    (1..50).for_each(|n| drop(store.apply(&put(n))));
+    assert_eq!(store.size(), 50 * one);
+    store.apply(&Command::Compact { revision: store.revision() });
+    assert_eq!(store.size(), one, "one version is left");
+    store.apply(&Command::Delete(crate::heart::txn::DeleteRange { keys: KeyRange::all(), prev_kv: false }));
+    store.apply(&Command::Compact { revision: store.revision() });
+    assert_eq!(store.size(), 0, "the tombstone goes too");
+    assert_eq!(store.histories(&KeyRange::all()).count(), 0, "and so does the key");
+}
+
+proptest! {
+    /// Compaction anywhere in a history changes no answer but "compacted".
+    #[test]
+    fn what_can_still_be_read_reads_as_before(
+        history in history(40),
+        ranges in proptest::collection::vec(range(), 10),
+        at in 0..40i64,
+    ) {
+        let (mut store, mut model) = (Store::new(), Model::new());
+        for command in &history {
+            both(&mut store, &mut model, command)?;
+        }
+        let compact = Command::Compact { revision: at.min(store.revision()) };
+        both(&mut store, &mut model, &compact)?;
+        for range in &ranges {
+            same_range(&store, &model, range)?;
+        }
+        for revision in 0..=store.revision() + 1 {
+            same_range(&store, &model, &Range { revision, ..Range::of(KeyRange::all()) })?;
+        }
+    }
+
+    /// Also those of the compacted revision itself, deletions included.
+    #[test]
+    fn all_changes_since_the_compacted_revision_are_kept(history in history(40)) {
+        let (mut store, mut model) = (Store::new(), Model::new());
+        for command in &history {
+            both(&mut store, &mut model, command)?;
+        }
+        let kept: Vec<_> = store.changes(store.compacted()).map(|r| (r.key.to_vec(), r.revision.main)).collect();
+        let since = |c: &&Change| c.main >= model.compacted;
+        let expected: Vec<_> = model.changes.iter().filter(since).map(|c| (c.key.clone(), c.main)).collect();
+        prop_assert_eq!(kept, expected);
+    }
+}

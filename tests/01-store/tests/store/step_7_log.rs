@@ -1,0 +1,235 @@
+use proptest::prelude::*;
+
+use crate::heart::log::{Segment, Tail, encode_batch, replay};
+use crate::heart::snapshot::{Loader, Snapshot};
+use crate::heart::types::KeyRange;
+use crate::heart::wal::{self, Damage, Frames, HEADER_LEN, Kind, Next};
+use crate::heart::{Command, Store, crc};
+use crate::random::{command, history};
+
+/// The commands of a log file and how it ends.
+fn read(bytes: &[u8]) -> Result<(Vec<Vec<u8>>, Option<Tail>), Damage> {
+    let mut commands = Vec::new();
+    let tail = replay(bytes, None, |entry| {
+        commands.push(entry.command.to_vec());
+        Ok::<_, Damage>(())
+    })?;
+    Ok((commands, tail))
+}
+
+/// A log file, and where each of its frames ends.
+fn write(batches: &[Vec<Vec<u8>>]) -> (Vec<u8>, Vec<usize>) {
+    let mut file = Vec::new();
+    let mut chain = Segment { first: 1, chain: 0 }.encode(&mut file);
+    let mut ends = vec![file.len()];
+    let mut next = 1;
+    for batch in batches {
+        chain = encode_batch(&mut file, chain, next, 1, batch);
+        next += batch.len() as u64;
+        ends.push(file.len());
+    }
+    (file, ends)
+}
+
+fn batches() -> impl Strategy<Value = Vec<Vec<Vec<u8>>>> {
+    let batch = proptest::collection::vec(command().prop_map(|c| c.encode()), 1..4);
+    proptest::collection::vec(batch, 1..5)
+}
+
+#[test]
+fn the_checksum_is_crc_32c() {
+    assert_eq!(crc::update(0, b"123456789"), 0xe306_9283);
+    assert_eq!(crc::update(crc::update(0, b"1234"), b"56789"), 0xe306_9283, "in parts as in one");
+}
+
+#[test]
+fn a_frame_is_as_the_picture_shows() {
+    let mut out = Vec::new();
+    let checksum = wal::encode(&mut out, 0, Kind::Entries, b"hello");
+    assert_eq!(out.len(), HEADER_LEN + 5 + 1);
+    assert_eq!(&out[..7], [0xC7, 2, 1, 5, 0, 0, 0]);
+    assert_eq!(out[9..13], checksum.to_le_bytes());
+    assert_eq!(&out[13..18], b"hello");
+    assert_eq!(out[18], 0x5A);
+    assert_eq!(checksum, crc::update(0, b"\xC7\x02\x01\x05\0\0\0hello"));
+    let mut frames = Frames::new(&out);
+    assert_eq!(frames.next_frame(), Ok(Next::Frame { kind: Kind::Entries, payload: b"hello" }));
+    assert_eq!(frames.next_frame(), Ok(Next::End));
+}
+
+#[test]
+fn the_same_bytes_twice_are_damage() {
+    let (file, ends) = write(&[vec![b"one".to_vec()], vec![b"two".to_vec()]]);
+    let mut doubled = file.clone();
+    doubled.extend_from_slice(&file[ends[1]..ends[2]]);
+    assert_eq!(read(&doubled).unwrap_err().at, ends[2]);
+    let mut lost = file.clone();
+    lost.drain(ends[0]..ends[1]);
+    assert_eq!(read(&lost).unwrap_err().at, ends[0]);
+}
+
+#[test]
+fn a_newer_format_is_refused_and_not_guessed() {
+    let (mut file, ends) = write(&[vec![b"one".to_vec()]]);
+    // A frame of the next version, with all its checks right.
+    let head = [0xC7, 2, 2, 1, 0, 0, 0];
+    let check = crc::update(0, &head);
+    file.extend_from_slice(&head);
+    file.extend_from_slice(&((check ^ (check >> 16)) as u16).to_le_bytes());
+    file.extend_from_slice(&[0, 0, 0, 0, b'x', 0x5A]);
+    let damage = read(&file).unwrap_err();
+    assert_eq!(
+        (damage.at, damage.why),
+        (ends[1], "the frame has a format version that this program does not know")
+    );
+}
+
+#[test]
+fn a_file_must_follow_the_one_before_it() {
+    let (file, _) = write(&[vec![b"one".to_vec()]]);
+    let tail = read(&file).unwrap().1.unwrap();
+    assert_eq!((tail.next, tail.torn, tail.len), (2, false, file.len()));
+    let mut second = Vec::new();
+    Segment { first: 2, chain: tail.chain }.encode(&mut second);
+    let follow = |tail| replay(&second, Some(tail), |_| Ok::<_, Damage>(()));
+    assert!(follow(tail).is_ok());
+    assert!(follow(Tail { next: 3, ..tail }).is_err(), "a command is missing between the files");
+    assert!(follow(Tail { chain: 1, ..tail }).is_err(), "another log's file");
+}
+
+#[test]
+fn an_unfinished_first_frame_means_that_the_file_was_never_begun() {
+    let (file, ends) = write(&[]);
+    for cut in 0..ends[0] {
+        assert_eq!(read(&file[..cut]).unwrap(), (vec![], None));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..Default::default() })]
+
+    #[test]
+    fn a_command_is_the_same_after_writing_and_reading(command in command()) {
+        prop_assert_eq!(Command::decode(&command.encode()), Ok(command));
+    }
+
+    #[test]
+    fn a_command_cut_short_is_malformed(command in command()) {
+        let bytes = command.encode();
+        for cut in 0..bytes.len() {
+            prop_assert!(Command::decode(&bytes[..cut]).is_err());
+        }
+    }
+
+    /// Wherever the power goes, what was waited for is there, and nothing else.
+    #[test]
+    fn a_log_torn_at_any_byte_is_a_whole_number_of_batches(batches in batches()) {
+        let (file, ends) = write(&batches);
+        for cut in ends[0]..=file.len() {
+            let (commands, tail) = read(&file[..cut]).expect("torn is not damaged");
+            let whole = ends[1..].iter().filter(|end| **end <= cut).count();
+            prop_assert_eq!(&commands, &batches[..whole].concat());
+            let tail = tail.expect("the file was begun");
+            prop_assert_eq!(tail.len, ends[whole], "cut back to the last whole batch");
+            prop_assert_eq!(tail.torn, ends[whole] != cut);
+            prop_assert_eq!(tail.next, commands.len() as u64 + 1);
+        }
+    }
+
+    /// The file has its length, but of the last write some sectors never came.
+    #[test]
+    fn a_last_write_with_missing_sectors_is_torn_and_an_earlier_one_is_damaged(
+        batches in batches(),
+        choice in any::<proptest::sample::Index>(),
+    ) {
+        let (file, ends) = write(&batches);
+        let frame = choice.index(batches.len());
+        let (start, end) = (ends[frame], ends[frame + 1]);
+        let sectors: Vec<usize> = (start / 512..end.div_ceil(512)).collect();
+        for sector in sectors {
+            let mut holed = file.clone();
+            holed[start.max(sector * 512)..end.min((sector + 1) * 512)].fill(0);
+            match read(&holed) {
+                Ok((commands, tail)) => {
+                    prop_assert_eq!(end, file.len(), "an earlier write was once whole");
+                    prop_assert_eq!(commands, batches[..frame].concat());
+                    prop_assert_eq!(tail.map(|t| (t.len, t.torn)), Some((start, true)));
+                }
+                Err(damage) => {
+                    prop_assert!(end != file.len(), "the last write was torn: {}", damage);
+                    prop_assert_eq!(damage.at, start);
+                }
+            }
+        }
+    }
+
+    /// No flipped bit goes unnoticed, and none is taken for a torn write.
+    #[test]
+    fn a_flipped_bit_anywhere_is_damage(batches in batches(), bit in 0..8u8) {
+        let (file, ends) = write(&batches);
+        for at in 0..file.len() {
+            let mut flipped = file.clone();
+            flipped[at] ^= 1 << bit;
+            let frame = ends.iter().filter(|end| **end <= at).count();
+            let start = if frame == 0 { 0 } else { ends[frame - 1] };
+            let damage = read(&flipped);
+            prop_assert_eq!(damage.map_err(|d| d.at), Err(start), "byte {}", at);
+        }
+    }
+
+    #[test]
+    fn a_store_from_a_snapshot_is_the_store(history in history(40), more in history(10)) {
+        let mut store = Store::new();
+        let mut applied = 0;
+        for command in history.iter().filter(|c| c.check().is_ok()) {
+            store.apply(command);
+            applied += 1;
+        }
+        let snapshot = Snapshot::of(&store, applied);
+        let mut loader = Loader::default();
+        let file = snapshot.frames().collect::<Vec<_>>().concat();
+        let mut frames = Frames::new(&file);
+        while let Next::Frame { kind, payload } = frames.next_frame().expect("no damage") {
+            loader.handle_frame(kind, payload).expect("well formed");
+        }
+        let (mut restored, at) = loader.finish().expect("complete");
+        prop_assert_eq!(at, applied);
+        for command in std::iter::once(None).chain(more.iter().map(Some)) {
+            if let Some(command) = command.filter(|c| c.check().is_ok()) {
+                let (a, b) = (store.apply(command), restored.apply(command));
+                prop_assert_eq!(a.answer, b.answer);
+                prop_assert_eq!(a.events, b.events);
+            }
+            prop_assert_eq!(store.revision(), restored.revision());
+            prop_assert_eq!(store.compacted(), restored.compacted());
+            prop_assert_eq!(store.size(), restored.size());
+            prop_assert_eq!(store.leases(), restored.leases());
+            let all = KeyRange::all();
+            prop_assert!(store.histories(&all).eq(restored.histories(&all)));
+            prop_assert!(store.changes(store.compacted()).eq(restored.changes(store.compacted())));
+            let hash = |store| Snapshot::of(store, 0).hash(i64::MAX);
+            prop_assert_eq!(hash(&store), hash(&restored));
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_is_not_whole_is_refused(history in history(20)) {
+        let mut store = Store::new();
+        history.iter().filter(|c| c.check().is_ok()).for_each(|c| drop(store.apply(c)));
+        let frames: Vec<_> = Snapshot::of(&store, 5).frames().collect();
+        let load = |frames: &[Vec<u8>]| {
+            let mut loader = Loader::default();
+            for frame in frames {
+                let kind = wal::decode_header(frame.first_chunk().expect("a header")).expect("a header").kind;
+                loader.handle_frame(kind, &frame[HEADER_LEN..frame.len() - 1])?;
+            }
+            loader.finish()
+        };
+        prop_assert!(load(&frames).is_ok());
+        for missing in 0..frames.len() {
+            let mut fewer = frames.clone();
+            fewer.remove(missing);
+            prop_assert!(load(&fewer).is_err(), "frame {} is missing", missing);
+        }
+    }
+}
