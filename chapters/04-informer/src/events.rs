@@ -3,8 +3,8 @@
 use crate::heart;
 use crate::{Client, Error, Patch};
 use heart::correlate::{Action, Correlator, Occurrence};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, ObjectReference};
-use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 use std::time::Duration;
 use tokio::sync::mpsc;
