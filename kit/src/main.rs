@@ -18,7 +18,6 @@ mod cargo;
 mod cluster;
 mod demo;
 mod doctor;
-mod etcdctl;
 mod histogram;
 mod kubectl;
 mod needs;
@@ -108,7 +107,7 @@ fn run(verb: Verb, rest: &[OsString]) -> anyhow::Result<ExitCode> {
         Verb::Logs(_) => cluster::hand_over(&place, "logs", rest),
         Verb::Image(_) => cluster::image(&place, rest),
         Verb::Enter(_) => cluster::hand_over(&place, "enter", rest),
-        Verb::Etcdctl(_) => etcdctl::run(&place, rest),
+        Verb::Etcdctl(_) => cluster::etcdctl(&place, rest),
         Verb::Node(_) => cluster::hand_over(&place, "node", rest),
         Verb::Kubeconfig => {
             println!("{}", place.kubeconfig()?.display());

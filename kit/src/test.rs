@@ -119,48 +119,72 @@ fn follow(place: &Place, artifacts: &[Artifact], log: impl Read) -> Result<Repor
         .map(|it| (it.executable.clone(), (test_log::room(&place.root, &it.folder), it.target.as_str())))
         .collect();
     let mut report = Report::default();
-    let (mut room, mut target) = (String::new(), String::new());
-    let mut since = Instant::now();
-    let mut printed = Vec::new();
+    let mut program = Program::default();
     for line in BufReader::new(log).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).into_owned();
         match test_log::read(&line) {
             Line::Running(path) => {
-                let known = rooms.get(&place.root.join(path));
-                (room, target) = known
-                    .map_or_else(|| (String::from("?"), line.clone()), |(r, t)| (r.clone(), (*t).to_owned()));
-                since = Instant::now();
-                printed.clear();
+                program.end(&mut report);
+                let unknown = || ("?".to_owned(), line.as_str());
+                let (room, target) = rooms.get(&place.root.join(path)).cloned().unwrap_or_else(unknown);
+                program = Program::begin(&room, target);
             }
             Line::Documentation(name) => {
-                (room, target) = ("documentation".to_owned(), name.to_owned());
-                since = Instant::now();
-                printed.clear();
+                program.end(&mut report);
+                program = Program::begin("documentation", name);
             }
-            Line::Result(result) => {
-                let time = since.elapsed();
-                let seen = report.rooms.entry(room.clone()).or_default();
-                seen.result.passed += result.passed;
-                seen.result.failed += result.failed;
-                seen.result.ignored += result.ignored;
-                seen.time += time;
-                if result.failed > 0 {
-                    printed.iter().for_each(|line: &String| println!("{line}"));
-                }
-                if result != test_log::Result::default() {
-                    say_result(&room, &target, result, time);
-                }
-                printed.clear();
-            }
-            Line::Skipped(why) => report.skipped.push(format!("{room}: {why}")),
+            Line::Result(result) => program.handle_result(result, &mut report),
+            Line::Skipped(why) => report.skipped.push(format!("{}: {why}", program.room)),
             // Passing tests are counted, not shown.
             Line::Other if line.starts_with("test ") && line.ends_with("... ok") => {}
-            Line::Other => printed.push(line),
+            Line::Other => program.printed.push(line),
         }
     }
-    // What stands behind the last result: cargo's own last words, such as which programs failed.
-    printed.iter().filter(|line| line.starts_with("error")).for_each(|line| println!("{line}"));
+    program.end(&mut report);
     Ok(report)
+}
+
+/// A test program that runs.
+#[derive(Default)]
+struct Program {
+    room: String,
+    target: String,
+    since: Option<Instant>,
+    printed: Vec<String>,
+}
+
+impl Program {
+    fn begin(room: &str, target: &str) -> Self {
+        let since = Some(Instant::now());
+        Self { room: room.to_owned(), target: target.to_owned(), since, printed: Vec::new() }
+    }
+
+    fn handle_result(&mut self, result: test_log::Result, report: &mut Report) {
+        let time = self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        let seen = report.rooms.entry(self.room.clone()).or_default();
+        seen.result.passed += result.passed;
+        seen.result.failed += result.failed;
+        seen.result.ignored += result.ignored;
+        seen.time += time;
+        if result.failed > 0 {
+            // In front of it stands what passing tests printed.
+            let failures = self.printed.iter().position(|line| line == "failures:").unwrap_or(0);
+            self.printed[failures..].iter().for_each(|line| println!("{line}"));
+        }
+        if result != test_log::Result::default() {
+            say_result(&self.room, &self.target, result, time);
+        }
+        self.printed.clear();
+    }
+
+    /// Nothing more comes of it. Without a result it did not live to give one.
+    fn end(&mut self, report: &mut Report) {
+        if self.since.is_some() {
+            self.printed.iter().for_each(|line| println!("{line}"));
+            self.printed.clear();
+            self.handle_result(test_log::Result { failed: 1, ..Default::default() }, report);
+        }
+    }
 }
 
 fn say_result(room: &str, target: &str, result: test_log::Result, time: Duration) {

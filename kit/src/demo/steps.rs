@@ -1,10 +1,11 @@
 //! The demo's steps on a cluster that is up.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::kubectl::{Kubectl, Pod};
+use crate::kubectl::{Kubectl, Pod, Rows};
 use crate::place::Place;
 use crate::{histogram, say};
 
@@ -109,14 +110,22 @@ pub fn kill(place: &Place, kubectl: &Kubectl<'_>, pods: &[Pod]) -> Result<Pod> {
     let victim = pods.iter().min_by_key(|pod| pod.restarts).context("there are two")?;
     let process = process_of(place, victim)?;
     let rows = kubectl.watch(&["get", "pods", "-l", SELECTOR, "--watch"])?;
-    // Once it has shown what is, it will show what changes.
-    rows.until("a first look at the pods", PATIENCE, |row| row.name == victim.name)?;
+    first_look(&rows, pods)?;
     say::command(&format!("cargo kit enter {} -- kill -9 {process}", victim.node));
     say::run(place.coracle()?.args(["enter", &victim.node, "--", "kill", "-9", &process.to_string()]))?;
     rows.until("the container runs again", PATIENCE, |row| {
         row.name == victim.name && row.restarts > victim.restarts && row.is_running()
     })?;
     Ok(victim.clone())
+}
+
+/// Once a watch has shown what is, it will show what changes.
+fn first_look(rows: &Rows, pods: &[Pod]) -> Result<()> {
+    let mut unseen: BTreeSet<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
+    rows.until("a first look at the pods", PATIENCE, |row| {
+        unseen.remove(row.name);
+        unseen.is_empty()
+    })
 }
 
 /// The number, on its node, of the process that a pod's container is.
@@ -140,12 +149,12 @@ fn first_container(lines: &str) -> Option<u32> {
 }
 
 pub fn delete(kubectl: &Kubectl<'_>, victim: &Pod) -> Result<()> {
-    let before: Vec<String> = kubectl.pods(SELECTOR)?.into_iter().map(|pod| pod.name).collect();
+    let before = kubectl.pods(SELECTOR)?;
     let rows = kubectl.watch(&["get", "pods", "-l", SELECTOR, "--watch"])?;
-    rows.until("a first look at the pods", PATIENCE, |row| row.name == victim.name)?;
+    first_look(&rows, &before)?;
     kubectl.shown(&["delete", "pod", &victim.name, "--wait=false"])?;
     rows.until("another pod takes its place", PATIENCE, |row| {
-        row.is_running() && !before.iter().any(|name| name == row.name)
+        row.is_running() && !before.iter().any(|pod| pod.name == row.name)
     })?;
     drop(rows);
     let pods = kubectl.pods(SELECTOR)?;
