@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
+use crate::heart::Node;
 use crate::heart::supervision::Exit;
 use crate::home::Home;
 use crate::sys;
@@ -29,6 +30,8 @@ pub enum Request {
     Follow,
     /// Cuts a node's power. `Answer::Done` when nothing of it is left.
     StopNode { node: String },
+    /// Switches on a node that is new; its certificates and kubeconfigs lie ready. `Answer::Done` at once.
+    AddNode { node: Node },
     /// Switches it on again. `Answer::Done` at once.
     StartNode { node: String },
     /// Ends everything in order. `Answer::Done` at once; the end of PID 1 is the end.
@@ -60,7 +63,7 @@ pub struct UnitStatus {
     /// `apiserver`, `node-1`, `node-1/kubelet`.
     pub name: String,
     pub state: Phase,
-    /// In the sandbox's PID namespace (in an init's report: in the node's).
+    /// As its own machine numbers it: the node for what runs on one, else the sandbox.
     pub pid: Option<u32>,
     /// In milliseconds since 1970.
     pub since: Option<i64>,

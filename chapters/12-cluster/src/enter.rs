@@ -52,7 +52,10 @@ pub fn run(home: &Home, args: Args) -> Result<ExitCode> {
         }
         None => Command::new("/bin/sh"),
     };
-    command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/coracle/bin");
+    // So that this cluster's own `coracle` is found: in a node, or in the sandbox.
+    let own = if args.node.is_some() { "/opt/coracle/bin".into() } else { home.join("bin") };
+    let system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    command.env("PATH", format!("{}:{system}", own.display()));
     command.env("HOME", "/root").env_remove("KUBECONFIG");
     // So that crictl finds the node's runtime.
     let socket = "unix:///run/coracle/runtime.sock";

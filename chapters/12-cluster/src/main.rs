@@ -48,6 +48,14 @@ enum Command {
 
     /// The store: etcd's v3 API, on one node
     Store(store::Args),
+    /// The API server: the only way to the store
+    Apiserver(apiserver::Args),
+    /// Chooses a node for each pod
+    Scheduler(scheduler::Args),
+    /// The controllers: deployments, replica sets, endpoints, nodes, namespaces, garbage
+    ControllerManager(controllers::Args),
+    /// Runs the pods of a node
+    Kubelet(kubelet::Args),
     /// Rules in a node's kernel that carry Services
     KubeProxy(kube_proxy::Args),
 
@@ -72,6 +80,8 @@ enum Command {
 enum NodeVerb {
     /// As when the power fails: everything on the node dies at once
     Stop { name: String },
+    /// One more node, node-3 after node-2; it is there after the next `up` too
+    Add { name: Option<String> },
     /// The node comes back with what its disk still holds
     Start { name: String },
 }
@@ -128,6 +138,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Kubeconfig => println!("{}", Home::existing(wish)?.kubeconfig().display()),
         Command::Etcdctl { arguments } => return etcdctl(&Home::existing(wish)?, &arguments),
         Command::Store(args) => on_two_threads(store::run(args))?,
+        Command::Apiserver(args) => on_two_threads(apiserver::run(args))?,
+        Command::Scheduler(args) => on_one_thread(scheduler::run(args))?,
+        Command::ControllerManager(args) => on_one_thread(controllers::run(args))?,
+        Command::Kubelet(args) => on_one_thread(kubelet::run(args))?,
         Command::KubeProxy(args) => on_one_thread(kube_proxy::run(args))?,
         Command::Pause => pause::run()?,
         Command::Web(args) => on_one_thread(web::web(args))?,
@@ -155,6 +169,10 @@ fn node(home: &Home, verb: NodeVerb) -> Result<()> {
         NodeVerb::Stop { name } => {
             client.ask(&Request::StopNode { node: name.clone() })?;
             println!("{name} is off.");
+        }
+        NodeVerb::Add { name } => {
+            let name = up::add_node(home, &mut client, name.as_deref())?;
+            println!("{name} is on.");
         }
         NodeVerb::Start { name } => {
             client.ask(&Request::StartNode { node: name.clone() })?;

@@ -28,7 +28,6 @@ use crate::heart::{AddressPlan, Node};
 use crate::home::{Home, read_json};
 use crate::init::{NodeSpec, until};
 use crate::network::Network;
-use crate::processes::Processes;
 use crate::programs::{self, Programs, pid_of};
 use crate::{cgroups, mounts, sys};
 
@@ -84,7 +83,7 @@ enum Event {
     /// An operator's verb.
     Asked(Asked),
     /// A node's init tells of one of its programs.
-    Reported { node: String, pid: u32, status: UnitStatus },
+    Reported { node: String, status: UnitStatus },
 }
 
 struct Sandbox {
@@ -242,7 +241,7 @@ async fn serve(
             Event::Terminate => sandbox.programs.supervisor.handle_end(),
             Event::TimePassed => {}
             Event::Asked(asked) => sandbox.answer(asked),
-            Event::Reported { node, pid, status } => sandbox.note(&node, pid, status),
+            Event::Reported { node, status } => sandbox.note(&node, status),
         }
     }
 }
@@ -283,7 +282,7 @@ impl Sandbox {
                 self.on_nodes.insert(node.name.clone(), BTreeMap::new());
                 ours.set_nonblocking(true)?;
                 let stream = tokio::net::UnixStream::from_std(ours)?;
-                tokio::spawn(listen_to(node.name.clone(), number, stream, self.reports.clone()));
+                tokio::spawn(listen_to(node.name.clone(), stream, self.reports.clone()));
                 info!(node = node.name, pid = number, "switched on");
                 Ok(number)
             }
@@ -330,9 +329,8 @@ impl Sandbox {
         }
     }
 
-    /// An init's report, with the number of the process as it is known here.
-    fn note(&mut self, node: &str, init: u32, mut status: UnitStatus) {
-        status.pid = status.pid.and_then(|pid| Processes::look().translate(init, pid));
+    /// An init's report.
+    fn note(&mut self, node: &str, status: UnitStatus) {
         if let Some(on_node) = self.on_nodes.get_mut(node) {
             on_node.insert(status.name.clone(), status.clone());
             self.tell(&status);
@@ -353,6 +351,14 @@ impl Sandbox {
             }
             Request::ShutDown => {
                 self.programs.supervisor.handle_end();
+                Answer::Done
+            }
+            Request::AddNode { node } => {
+                if self.known(&node.name).is_err() {
+                    self.programs.supervisor.add(&node.name, NODE_TIER);
+                    self.spec.nodes.push(node.clone());
+                }
+                self.programs.supervisor.handle_start(&node.name, self.programs.now());
                 Answer::Done
             }
             Request::StartNode { node } => match self.known(&node) {
@@ -429,12 +435,12 @@ fn clone_init(binary: &Path, socket: RawFd) -> Result<Pid> {
 }
 
 /// Passes on what an init reports, until it ends.
-async fn listen_to(node: String, pid: u32, stream: tokio::net::UnixStream, reports: mpsc::Sender<Event>) {
+async fn listen_to(node: String, stream: tokio::net::UnixStream, reports: mpsc::Sender<Event>) {
     let mut lines = tokio::io::BufReader::new(stream).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         match serde_json::from_str(&line) {
             Ok(status) => {
-                let report = Event::Reported { node: node.clone(), pid, status };
+                let report = Event::Reported { node: node.clone(), status };
                 if reports.send(report).await.is_err() {
                     return;
                 }

@@ -1,5 +1,6 @@
 //! `coracle status`: what runs, since when, and whether the nodes are Ready.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -66,11 +67,22 @@ pub fn run(home: &Home, args: &Args) -> Result<bool> {
     let sandbox = running.sandbox.pid.unsigned_abs();
     let processes = Processes::look();
     let nodes = node_readiness(home);
+    let inits: BTreeMap<String, u32> = status
+        .components
+        .iter()
+        .filter(|unit| is_node(&unit.name))
+        .filter_map(|unit| Some((unit.name.clone(), processes.translate(sandbox, unit.pid?)?)))
+        .collect();
     let mut components: Vec<Line> = status
         .components
         .into_iter()
         .map(|unit| {
-            let host_pid = unit.pid.and_then(|pid| processes.translate(sandbox, pid));
+            // The number of a node's program means something below that node's init only.
+            let machine = match unit.name.split_once('/') {
+                Some((node, _)) => inits.get(node).copied(),
+                None => Some(sandbox),
+            };
+            let host_pid = machine.zip(unit.pid).and_then(|(machine, pid)| processes.translate(machine, pid));
             let ready = is_node(&unit.name).then(|| readiness(&nodes, &unit));
             Line { host_pid, memory: host_pid.and_then(memory_of), ready, unit }
         })

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::control::{self, Client};
+use crate::control::{self, Client, Request};
 use crate::guard;
 use crate::heart::commands::Setting;
 use crate::heart::mounts::Cgroups;
@@ -227,6 +227,25 @@ fn start_guard(home: &Home, sockets: Sockets) -> Result<()> {
     };
     command.spawn().context("starting the guard")?;
     Ok(())
+}
+
+/// Adds one node to a cluster that is up; its name.
+pub fn add_node(home: &Home, sandbox: &mut Client, name: Option<&str>) -> Result<String> {
+    let _lock = home.lock()?;
+    let mut memory = home.memory();
+    let count = memory.nodes.unwrap_or(NODES) + 1;
+    let addresses = AddressPlan::default();
+    let nodes = addresses.nodes(count)?;
+    let node = nodes.last().context("a cluster has nodes")?.clone();
+    if name.is_some_and(|name| name != node.name) {
+        bail!("the next node is called {}", node.name);
+    }
+    memory.nodes = Some(count);
+    pki::ensure(home, &addresses, &nodes)?;
+    pki::write_kubeconfigs(home, &addresses, &nodes, memory.api_port.unwrap_or(API_PORT))?;
+    sandbox.ask(&Request::AddNode { node: node.clone() })?;
+    home.remember(&memory)?;
+    Ok(node.name)
 }
 
 /// The end of a log, for a message.

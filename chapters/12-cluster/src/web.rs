@@ -37,6 +37,12 @@ pub struct FetchArgs {
     /// How long one request may take
     #[arg(long, default_value = "2s", value_parser = objects::duration::parse_go)]
     pub timeout: Duration,
+    /// Print the whole answer, not just its first line
+    #[arg(long)]
+    pub body: bool,
+    /// Only open the connection and close it again
+    #[arg(long)]
+    pub connect_only: bool,
 }
 
 /// Everything that makes the server do something.
@@ -91,16 +97,16 @@ async fn answer(name: &str, request: Request<Incoming>) -> Result<Response<Full<
     Ok(Response::new(Full::new(Bytes::from(text))))
 }
 
-/// Prints the first line of each answer. Fails when a request failed, after the others were made.
+/// Prints the first line of each answer, or as it is asked. Fails when a request failed, after the others were made.
 pub async fn fetch(args: FetchArgs) -> Result<()> {
     let mut failed = 0;
     for _ in 0..args.count {
-        let line = match tokio::time::timeout(args.timeout, get(&args.url)).await {
+        let text = match tokio::time::timeout(args.timeout, get(&args)).await {
             Ok(result) => result,
             Err(_) => Err(anyhow::anyhow!("no answer within {:?}", args.timeout)),
         };
-        match line {
-            Ok(line) => println!("{line}"),
+        match text {
+            Ok(text) => print!("{text}"),
             Err(error) => {
                 failed += 1;
                 eprintln!("{}: {error:#}", args.url);
@@ -113,13 +119,17 @@ pub async fn fetch(args: FetchArgs) -> Result<()> {
     Ok(())
 }
 
-async fn get(url: &Uri) -> Result<String> {
+async fn get(args: &FetchArgs) -> Result<String> {
+    let url = &args.url;
     if url.scheme_str() != Some("http") {
         bail!("only http:// URLs can be fetched");
     }
     let host = url.host().context("the URL names no host")?;
     let port = url.port_u16().unwrap_or(80);
     let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.context("connecting")?;
+    if args.connect_only {
+        return Ok(String::new());
+    }
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     let path = url.path_and_query().map_or("/", |path| path.as_str());
@@ -129,6 +139,9 @@ async fn get(url: &Uri) -> Result<String> {
     let body = answer.into_body().collect().await?.to_bytes();
     driver.abort();
     let text = String::from_utf8_lossy(&body);
-    let line = text.lines().next().unwrap_or_default().to_owned();
-    if status.is_success() { Ok(line) } else { bail!("{status} {line}") }
+    let line = text.lines().next().unwrap_or_default();
+    if !status.is_success() {
+        bail!("{status} {line}");
+    }
+    Ok(if args.body { text.into_owned() } else { format!("{line}\n") })
 }
