@@ -1,6 +1,7 @@
 //! Field selectors: `status.phase=Running,spec.nodeName!=node-1`
 //! (k8s.io/apimachinery/pkg/fields). Which paths a kind offers is the API server's affair.
 
+use crate::escaping::{bare_positions, escape, split_terms, unescape};
 use std::fmt;
 
 /// A conjunction of comparisons of one field each with a text.
@@ -107,53 +108,4 @@ impl fmt::Display for FieldSelector {
         }
         Ok(())
     }
-}
-
-/// The positions of characters that no backslash stands before.
-fn bare_positions(text: &str) -> impl Iterator<Item = usize> {
-    let mut escaped = false;
-    text.char_indices().filter_map(move |(at, c)| {
-        let bare = !escaped;
-        escaped = bare && c == '\\';
-        bare.then_some(at)
-    })
-}
-
-fn split_terms(text: &str) -> Vec<&str> {
-    let mut terms = Vec::new();
-    let mut start = 0;
-    for at in bare_positions(text).filter(|at| text[*at..].starts_with(',')) {
-        terms.push(&text[start..at]);
-        start = at + 1;
-    }
-    terms.push(&text[start..]);
-    terms
-}
-
-fn escape(value: &str) -> String {
-    let mut escaped = String::with_capacity(value.len());
-    for c in value.chars() {
-        if matches!(c, '\\' | ',' | '=') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
-}
-
-fn unescape(value: &str) -> Result<String, FieldSelectorError> {
-    let mut plain = String::with_capacity(value.len());
-    let mut chars = value.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => match chars.next() {
-                Some(next @ ('\\' | ',' | '=')) => plain.push(next),
-                Some(next) => return Err(FieldSelectorError::Escape(format!("\\{next}"))),
-                None => return Err(FieldSelectorError::Escape("\\".to_owned())),
-            },
-            '=' | ',' => return Err(FieldSelectorError::Unescaped(value.to_owned())),
-            plain_char => plain.push(plain_char),
-        }
-    }
-    Ok(plain)
 }

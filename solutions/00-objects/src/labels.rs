@@ -7,6 +7,7 @@
 //!   In                NotEquals Exists  DoesNotExist   GreaterThan     all must hold
 //! ```
 
+use crate::tokens::{Token, Tokens, unexpected};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -146,16 +147,16 @@ impl Selector {
 
     /// Reads kubectl's notation: `a=b,c!=d,e in (x,y),f notin (z),g,!h,i>1,j<9`.
     pub fn parse(text: &str) -> Result<Selector, SelectorError> {
-        let mut parser = Parser { tokens: tokenize(text), at: 0 };
+        let mut tokens = Tokens::of(text);
         let mut requirements = Vec::new();
-        if parser.peek() == &Token::End {
+        if tokens.peek() == &Token::End {
             return Ok(Selector::everything());
         }
         loop {
-            requirements.push(parser.requirement()?);
-            match parser.next() {
+            requirements.push(requirement(&mut tokens)?);
+            match tokens.next() {
                 Token::End => return Ok(Selector::new(requirements)),
-                Token::Comma if parser.peek() != &Token::End => {}
+                Token::Comma if tokens.peek() != &Token::End => {}
                 Token::Comma => {
                     return Err(unexpected(&Token::End, "identifier after ','"));
                 }
@@ -239,153 +240,37 @@ impl fmt::Display for Requirement {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
-    /// A key, a value, or one of the words `in` and `notin`.
-    Word(String),
-    Comma,
-    Open,
-    Close,
-    Not,
-    Equals,
-    NotEquals,
-    Greater,
-    Less,
-    End,
-}
-
-impl fmt::Display for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Token::Word(word) => word,
-            Token::Comma => ",",
-            Token::Open => "(",
-            Token::Close => ")",
-            Token::Not => "!",
-            Token::Equals => "=",
-            Token::NotEquals => "!=",
-            Token::Greater => ">",
-            Token::Less => "<",
-            Token::End => "",
-        })
+/// `!key`, `key`, `key = value`, `key in (values)` and their kin.
+fn requirement(tokens: &mut Tokens) -> Result<Requirement, SelectorError> {
+    // lab:begin 00.4 read one requirement from the tokens
+    let negated = tokens.peek() == &Token::Not;
+    if negated {
+        tokens.next();
     }
-}
-
-fn unexpected(found: &Token, expected: &'static str) -> SelectorError {
-    SelectorError::Unexpected { found: found.to_string(), expected }
-}
-
-fn tokenize(text: &str) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    let mut rest = text.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let symbols = [
-            ("==", Token::Equals),
-            ("!=", Token::NotEquals),
-            ("=", Token::Equals),
-            ("!", Token::Not),
-            (",", Token::Comma),
-            ("(", Token::Open),
-            (")", Token::Close),
-            (">", Token::Greater),
-            ("<", Token::Less),
-        ];
-        let symbol = symbols.into_iter().find(|(symbol, _)| rest.starts_with(symbol));
-        let length = match symbol {
-            Some((symbol, token)) => {
-                tokens.push(token);
-                symbol.len()
-            }
-            None => {
-                let end = |c: char| c.is_whitespace() || "=!,()><".contains(c);
-                let length = rest.find(end).unwrap_or(rest.len()).max(first.len_utf8());
-                tokens.push(Token::Word(rest[..length].to_owned()));
-                length
-            }
-        };
-        rest = rest[length..].trim_start();
+    let key = match tokens.next() {
+        Token::Word(key) => key,
+        other => return Err(unexpected(&other, "!, identifier, or 'end of string'")),
+    };
+    if negated {
+        return Requirement::new(&key, Operator::DoesNotExist, []);
     }
-    tokens.push(Token::End);
-    tokens
-}
-
-/// Reads tokens from the left; the last one is always `End`.
-struct Parser {
-    tokens: Vec<Token>,
-    at: usize,
-}
-
-impl Parser {
-    fn peek(&self) -> &Token {
-        self.tokens.get(self.at).unwrap_or(&Token::End)
-    }
-
-    fn next(&mut self) -> Token {
-        let token = self.peek().clone();
-        self.at += 1;
-        token
-    }
-
-    /// `!key`, `key`, `key = value`, `key in (values)` and their kin.
-    fn requirement(&mut self) -> Result<Requirement, SelectorError> {
-        // lab:begin 00.4 read one requirement from the tokens
-        let negated = self.peek() == &Token::Not;
-        if negated {
-            self.next();
-        }
-        let key = match self.next() {
-            Token::Word(key) => key,
-            other => return Err(unexpected(&other, "!, identifier, or 'end of string'")),
-        };
-        if negated {
-            return Requirement::new(&key, Operator::DoesNotExist, []);
-        }
-        let operator = match self.peek() {
-            Token::End | Token::Comma => return Requirement::new(&key, Operator::Exists, []),
-            Token::Equals => Operator::Equals,
-            Token::NotEquals => Operator::NotEquals,
-            Token::Greater => Operator::GreaterThan,
-            Token::Less => Operator::LessThan,
-            Token::Word(word) if word == "in" => Operator::In,
-            Token::Word(word) if word == "notin" => Operator::NotIn,
-            other => return Err(unexpected(other, "in, notin, =, ==, !=, gt, lt")),
-        };
-        self.next();
-        let values = match operator {
-            Operator::In | Operator::NotIn => self.values()?,
-            _ => vec![self.value()?],
-        };
-        Requirement::new(&key, operator, values)
-        // lab:end
-    }
-
-    /// One value, which may be empty: `a=` asks for an empty label.
-    fn value(&mut self) -> Result<String, SelectorError> {
-        match self.peek().clone() {
-            Token::End | Token::Comma | Token::Close => Ok(String::new()),
-            Token::Word(word) => {
-                self.next();
-                Ok(word)
-            }
-            other => Err(unexpected(&other, "identifier")),
-        }
-    }
-
-    /// `(x,y)`; an empty place between commas is the empty value.
-    fn values(&mut self) -> Result<Vec<String>, SelectorError> {
-        match self.next() {
-            Token::Open => {}
-            other => return Err(unexpected(&other, "'('")),
-        }
-        let mut values = vec![self.value()?];
-        loop {
-            match self.next() {
-                Token::Close => return Ok(values),
-                Token::Comma => values.push(self.value()?),
-                other => return Err(unexpected(&other, "',' or ')'")),
-            }
-        }
-    }
+    let operator = match tokens.peek() {
+        Token::End | Token::Comma => return Requirement::new(&key, Operator::Exists, []),
+        Token::Equals => Operator::Equals,
+        Token::NotEquals => Operator::NotEquals,
+        Token::Greater => Operator::GreaterThan,
+        Token::Less => Operator::LessThan,
+        Token::Word(word) if word == "in" => Operator::In,
+        Token::Word(word) if word == "notin" => Operator::NotIn,
+        other => return Err(unexpected(other, "in, notin, =, ==, !=, gt, lt")),
+    };
+    tokens.next();
+    let values = match operator {
+        Operator::In | Operator::NotIn => tokens.values()?,
+        _ => vec![tokens.value()?],
+    };
+    Requirement::new(&key, operator, values)
+    // lab:end
 }
 
 /// Checks a label's or an annotation's key: `[dns.subdomain/]name`.

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 /// How many different events are remembered. When it is full everything is forgotten, and
 /// a repeat becomes a new Event.
-const REMEMBERED: usize = 4096;
+pub const REMEMBERED: usize = 4096;
 /// One object may cause this many Events at once, and one more every five minutes.
-const BURST: u32 = 25;
-const PER_SECOND: f64 = 1.0 / 300.0;
+pub const BURST: u32 = 25;
+/// How fast a quota fills again.
+pub const PER_SECOND: f64 = 1.0 / 300.0;
 
 /// What happened to an object.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,9 +40,20 @@ pub enum Action {
     Drop,
 }
 
-/// What makes two occurrences the same event.
-type Sameness = (String, String, String, String, String, String, String);
+/// Kind, namespace, name and uid.
+type ObjectKey = [String; 4];
 
+/// What makes two occurrences the same event.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Sameness {
+    object: ObjectKey,
+    field_path: String,
+    type_: String,
+    reason: String,
+    message: String,
+}
+
+/// An Event that was written.
 #[derive(Clone, Debug)]
 struct Seen {
     name: String,
@@ -55,7 +67,7 @@ pub struct Correlator {
     component: String,
     host: Option<String>,
     seen: BTreeMap<Sameness, Seen>,
-    quotas: BTreeMap<String, TokenBucket>,
+    quotas: BTreeMap<ObjectKey, TokenBucket>,
     last_name: i128,
 }
 
@@ -70,46 +82,49 @@ impl Correlator {
         }
     }
 
-    /// Decides what becomes of an occurrence.
+    /// Says what to write of an occurrence.
     pub fn handle(&mut self, occurrence: Occurrence, now: Timestamp) -> Action {
-        // lab:begin 04.8 drop what exceeds the object's quota; count what is known; else create
         let about = &occurrence.about;
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        let object = (text(&about.kind), text(&about.namespace), text(&about.name));
+        let same = Sameness {
+            object: [&about.kind, &about.namespace, &about.name, &about.uid].map(text),
+            field_path: text(&about.field_path),
+            type_: occurrence.type_.clone(),
+            reason: occurrence.reason.clone(),
+            message: occurrence.message.clone(),
+        };
+        match self.judge(same, now) {
+            None => Action::Drop,
+            Some(seen) if seen.count == 1 => Action::Create(Box::new(self.event(occurrence, &seen, now))),
+            Some(seen) => Action::Count(Box::new(self.event(occurrence, &seen, now))),
+        }
+    }
+
+    /// Counts an occurrence, unless its object has used its quota up.
+    fn judge(&mut self, same: Sameness, now: Timestamp) -> Option<Seen> {
+        // lab:begin 04.8 ask the object's quota, then count what was seen, or remember it
         if self.quotas.len() >= REMEMBERED {
             self.quotas.clear();
         }
-        let quota = self
-            .quotas
-            .entry(format!("{object:?} {}", text(&about.uid)))
-            .or_insert_with(|| TokenBucket::new(PER_SECOND, BURST));
+        let quota = self.quotas.entry(same.object.clone());
+        let quota = quota.or_insert_with(|| TokenBucket::new(PER_SECOND, BURST));
         let since_epoch = Duration::try_from(now.duration_since(Timestamp::UNIX_EPOCH));
         if !quota.try_take(since_epoch.unwrap_or_default()) {
-            return Action::Drop;
+            return None;
         }
-        let same = (
-            object.0,
-            object.1,
-            object.2,
-            format!("{} {}", text(&about.uid), text(&about.field_path)),
-            occurrence.type_.clone(),
-            occurrence.reason.clone(),
-            occurrence.message.clone(),
-        );
         if let Some(seen) = self.seen.get_mut(&same) {
             seen.count = seen.count.saturating_add(1);
-            let seen = seen.clone();
-            return Action::Count(Box::new(self.event(occurrence, &seen, now)));
+            return Some(seen.clone());
         }
         // Names hold the time, and must differ even within one tick of the clock.
         self.last_name = now.as_nanosecond().max(self.last_name + 1);
-        let name = format!("{}.{:x}", text(&occurrence.about.name), self.last_name);
+        let name = format!("{}.{:x}", same.object[2], self.last_name);
         let seen = Seen { name, count: 1, first: now };
         if self.seen.len() >= REMEMBERED {
             self.seen.clear();
         }
         self.seen.insert(same, seen.clone());
-        Action::Create(Box::new(self.event(occurrence, &seen, now)))
+        Some(seen)
         // lab:end
     }
 

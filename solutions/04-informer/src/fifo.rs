@@ -30,7 +30,8 @@ impl<K> Delta<K> {
         }
     }
 
-    fn is_end(&self) -> bool {
+    /// Whether the object is gone after this.
+    pub fn is_end(&self) -> bool {
         matches!(self, Self::Deleted(_) | Self::Vanished)
     }
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 /// How many objects one page of a list holds.
 pub const PAGE: u32 = 500;
 /// A watch that ends sooner than this and told nothing is a failure in disguise.
-const SHORTEST_WATCH: Duration = Duration::from_secs(1);
+pub const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 
 /// What the shell does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +106,10 @@ impl<K: Keyed> Reflector<K> {
     pub fn poll_step(&mut self, now: Duration) -> Step {
         // lab:begin 04.2 leave Waiting when its time has come, then say what the state asks for
         if matches!(self.state, State::Waiting { until } if until <= now) {
-            self.resume();
+            self.state = match self.version {
+                Some(_) => State::Watching { opened: None, told: false },
+                None => State::Listing { continue_: None },
+            };
         }
         match (&self.state, &self.version) {
             (State::Waiting { until }, _) => Step::Wait { until: *until },
@@ -198,7 +201,7 @@ impl<K: Keyed> Reflector<K> {
         };
         self.pages.clear();
         if at_once {
-            self.resume();
+            self.state = State::Waiting { until: now };
             return;
         }
         let quick = !self.listed || matches!(failure, Failure::Unreachable | Failure::Ended);
@@ -217,13 +220,6 @@ impl<K: Keyed> Reflector<K> {
     /// How many times in a row it went wrong.
     pub fn failures(&self) -> u32 {
         self.failures
-    }
-
-    fn resume(&mut self) {
-        self.state = match self.version {
-            Some(_) => State::Watching { opened: None, told: false },
-            None => State::Listing { continue_: None },
-        };
     }
 }
 

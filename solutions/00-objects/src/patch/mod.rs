@@ -8,9 +8,11 @@
 //!
 //! All of them leave the document as it was and answer with a new one, or with why not.
 
+pub mod directives;
 mod json;
 mod merge;
-mod schema;
+pub mod pointer;
+pub mod schema;
 mod strategic;
 
 pub use json::json_patch;

@@ -14,23 +14,20 @@
 //! - `$deleteFromPrimitiveList/finalizers: [x]`: these go from a set;
 //! - `$setElementOrder/containers: [{name: x}, …]`: the order that the author's list has.
 
+use super::directives::{
+    DELETE_FROM_LIST, Object, PATCH, RETAIN_KEYS, SET_ORDER, arrange, directive, elements_without_directives,
+    list, without_directives,
+};
 use super::schema::{Field, Type, of_kind};
 use super::{GroupKind, PatchError, malformed};
-use serde_json::{Map, Value};
-
-const PATCH: &str = "$patch";
-const RETAIN_KEYS: &str = "$retainKeys";
-const DELETE_FROM_LIST: &str = "$deleteFromPrimitiveList/";
-const SET_ORDER: &str = "$setElementOrder/";
-
-type Object = Map<String, Value>;
+use serde_json::Value;
 
 /// Applies a strategic merge patch to an object of a built-in kind.
 pub fn strategic(document: &Value, patch: &Value, kind: &GroupKind) -> Result<Value, PatchError> {
-    let (Value::Object(document), Value::Object(patch)) = (document, patch) else {
+    if !document.is_object() || !patch.is_object() {
         return Err(malformed("a strategic merge patch must be an object, and so its target"));
-    };
-    merge_object(document.clone(), patch, of_kind(kind)).map(Value::Object)
+    }
+    merge_field(Some(document), patch, Some(Field::Object(of_kind(kind))))
 }
 
 /// Merges one object; `of` names the fields with rules of their own.
@@ -142,70 +139,4 @@ fn merge_keyed(target: &[Value], patch: &[Value], key: &str, of: Type) -> Result
     }
     Ok(arrange(merged, &changed, target, Some(key)))
     // lab:end
-}
-
-/// Puts the elements that `order` names into that order, and the others among them where
-/// `live`, the list before the change, suggests. Both groups keep their own order.
-fn arrange(merged: Vec<Value>, order: &[Value], live: &[Value], key: Option<&str>) -> Vec<Value> {
-    let same = |a: &Value, b: &Value| match key {
-        Some(key) => a.get(key).is_some() && a.get(key) == b.get(key),
-        None => a == b,
-    };
-    let rank = |list: &[Value], item: &Value| list.iter().position(|other| same(other, item));
-    let (mut named, mut others): (Vec<Value>, Vec<Value>) =
-        merged.into_iter().partition(|item| rank(order, item).is_some());
-    named.sort_by_key(|item| rank(order, item));
-    others.sort_by_key(|item| rank(live, item).unwrap_or(usize::MAX));
-
-    let mut arranged = Vec::with_capacity(named.len() + others.len());
-    let mut others = others.into_iter().peekable();
-    for item in named {
-        while let Some(other) = others.peek() {
-            // An unnamed element goes first only where it stood before this one.
-            match (rank(live, other), rank(live, &item)) {
-                (Some(before), Some(after)) if before < after => arranged.extend(others.next()),
-                _ => break,
-            }
-        }
-        arranged.push(item);
-    }
-    arranged.extend(others);
-    arranged
-}
-
-fn directive(element: &Value) -> Option<&str> {
-    element.get(PATCH).and_then(Value::as_str)
-}
-
-fn list<'a>(name: &str, value: &'a Value) -> Result<&'a [Value], PatchError> {
-    let items = value.as_array().map(Vec::as_slice);
-    items.ok_or_else(|| malformed(format!("the value of {name} must be a list")))
-}
-
-/// What a patch becomes where there is nothing to merge it into: no directives, no nulls.
-fn without_directives(patch: &Object) -> Object {
-    let kept = patch.iter().filter(|(name, value)| {
-        let is_directive = *name == PATCH
-            || *name == RETAIN_KEYS
-            || name.starts_with(SET_ORDER)
-            || name.starts_with(DELETE_FROM_LIST);
-        !is_directive && !value.is_null()
-    });
-    kept.map(|(name, value)| (name.clone(), plain(value))).collect()
-}
-
-fn elements_without_directives(patch: &[Value]) -> Vec<Value> {
-    let is_marker = |element: &Value| {
-        directive(element) == Some("delete")
-            || directive(element).is_some() && element.as_object().is_some_and(|o| o.len() == 1)
-    };
-    patch.iter().filter(|element| !is_marker(element)).map(plain).collect()
-}
-
-fn plain(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => Value::Object(without_directives(fields)),
-        Value::Array(items) => Value::Array(elements_without_directives(items)),
-        other => other.clone(),
-    }
 }
