@@ -15,7 +15,7 @@ use crate::heart::gc::{
     FOREGROUND, GraphNode, Identity, ORPHAN, Owner, OwnerState, Verdict, Work, has_finalizer, judge,
     without_finalizer, without_owners,
 };
-use crate::owned::{delete_options, owners_patch};
+use crate::owned::{delete_options, or_unset, owners_patch};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Task {
@@ -256,6 +256,6 @@ fn finalizers_patch(live: &ObjectMeta, finalizer: &str) -> Patch {
     Patch::Merge(json!({ "metadata": {
         "uid": live.uid,
         "resourceVersion": live.resource_version,
-        "finalizers": without_finalizer(live, finalizer),
+        "finalizers": or_unset(&without_finalizer(live, finalizer)),
     }}))
 }

@@ -10,6 +10,7 @@ use crate::context::{BY_NODE, Context, lock, tell};
 use crate::driver::{Again, Reconcile};
 use crate::heart::node_health::Action;
 use crate::heart::pods::{Note, is_ready, whole_seconds};
+use crate::owned::or_unset;
 
 /// All nodes are judged together: whether one is evicted depends on the others.
 pub const ALL: () = ();
@@ -87,7 +88,7 @@ impl Nodes {
                 // uid keeps it from a new node of the same name.
                 let patch = Patch::Merge(json!({
                     "metadata": { "uid": node.metadata.uid },
-                    "spec": { "taints": taints },
+                    "spec": { "taints": or_unset(&taints) },
                 }));
                 let name = meta::name(&node.metadata);
                 let written: Node = context.client.patch("", name, &patch, None).await?;

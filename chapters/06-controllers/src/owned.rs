@@ -12,8 +12,15 @@ use serde_json::json;
 /// Replaces the owner references of an object as it was seen: a newer version is a conflict.
 pub fn owners_patch(seen: &ObjectMeta, owners: &[OwnerReference]) -> Patch {
     Patch::Merge(json!({ "metadata": {
-        "uid": seen.uid, "resourceVersion": seen.resource_version, "ownerReferences": owners,
+        "uid": seen.uid,
+        "resourceVersion": seen.resource_version,
+        "ownerReferences": or_unset(owners),
     }}))
+}
+
+/// In a merge patch: an empty list leaves no field behind.
+pub fn or_unset<T>(list: &[T]) -> Option<&[T]> {
+    (!list.is_empty()).then_some(list)
 }
 
 pub fn adopt(owner: OwnerReference, seen: &ObjectMeta) -> Patch {
