@@ -154,7 +154,7 @@ impl Selector {
         }
         loop {
             requirements.push(requirement(&mut tokens)?);
-            match tokens.next() {
+            match tokens.take() {
                 Token::End => return Ok(Selector::new(requirements)),
                 Token::Comma if tokens.peek() != &Token::End => {}
                 Token::Comma => {
@@ -245,9 +245,9 @@ fn requirement(tokens: &mut Tokens) -> Result<Requirement, SelectorError> {
     // lab:begin 00.4 read one requirement from the tokens
     let negated = tokens.peek() == &Token::Not;
     if negated {
-        tokens.next();
+        tokens.take();
     }
-    let key = match tokens.next() {
+    let key = match tokens.take() {
         Token::Word(key) => key,
         other => return Err(unexpected(&other, "!, identifier, or 'end of string'")),
     };
@@ -264,7 +264,7 @@ fn requirement(tokens: &mut Tokens) -> Result<Requirement, SelectorError> {
         Token::Word(word) if word == "notin" => Operator::NotIn,
         other => return Err(unexpected(other, "in, notin, =, ==, !=, gt, lt")),
     };
-    tokens.next();
+    tokens.take();
     let values = match operator {
         Operator::In | Operator::NotIn => tokens.values()?,
         _ => vec![tokens.value()?],

@@ -6,9 +6,7 @@
 //!   "0.1"    --parse-->            100 000 000 nanos,     DecimalSi --print-->  "100m"
 //! ```
 
-use crate::notation::{
-    BINARY, DECIMAL, MAX_NANOS, NANOS, Scale, binary_nanos, decimal_nanos, parse_suffix, split_digits,
-};
+use crate::notation::{MAX_NANOS, NANOS};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use std::cmp::Ordering;
 use std::fmt;
@@ -57,6 +55,7 @@ impl Quantity {
     /// want some resources if you asked for any"; what is larger than 2⁶³-1 becomes that.
     pub fn parse(text: &str) -> Result<Quantity, QuantityError> {
         // lab:begin 00.1 split the text into sign, digits and suffix, and compute exact nano units
+        use crate::notation::{Scale, binary_nanos, decimal_nanos, parse_suffix, split_digits};
         let wrong = || QuantityError::Format(text.to_owned());
         let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
         let (whole, rest) = split_digits(unsigned);
@@ -133,6 +132,7 @@ impl Quantity {
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // lab:begin 00.2 print the canonical form
+        use crate::notation::{BINARY, DECIMAL};
         if self.nanos == 0 {
             return f.write_str("0");
         }

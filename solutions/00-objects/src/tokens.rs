@@ -92,7 +92,7 @@ impl Tokens {
     }
 
     /// Takes the next token.
-    pub fn next(&mut self) -> Token {
+    pub fn take(&mut self) -> Token {
         let token = self.peek().clone();
         self.at += 1;
         token
@@ -103,7 +103,7 @@ impl Tokens {
         match self.peek().clone() {
             Token::End | Token::Comma | Token::Close => Ok(String::new()),
             Token::Word(word) => {
-                self.next();
+                self.take();
                 Ok(word)
             }
             other => Err(unexpected(&other, "identifier")),
@@ -112,13 +112,13 @@ impl Tokens {
 
     /// `(x,y)`; an empty place between commas is the empty value.
     pub fn values(&mut self) -> Result<Vec<String>, SelectorError> {
-        match self.next() {
+        match self.take() {
             Token::Open => {}
             other => return Err(unexpected(&other, "'('")),
         }
         let mut values = vec![self.value()?];
         loop {
-            match self.next() {
+            match self.take() {
                 Token::Close => return Ok(values),
                 Token::Comma => values.push(self.value()?),
                 other => return Err(unexpected(&other, "',' or ')'")),

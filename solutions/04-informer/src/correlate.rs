@@ -6,7 +6,6 @@ use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// How many different events are remembered. When it is full everything is forgotten, and
 /// a repeat becomes a new Event.
@@ -108,7 +107,7 @@ impl Correlator {
         }
         let quota = self.quotas.entry(same.object.clone());
         let quota = quota.or_insert_with(|| TokenBucket::new(PER_SECOND, BURST));
-        let since_epoch = Duration::try_from(now.duration_since(Timestamp::UNIX_EPOCH));
+        let since_epoch = std::time::Duration::try_from(now.duration_since(Timestamp::UNIX_EPOCH));
         if !quota.try_take(since_epoch.unwrap_or_default()) {
             return None;
         }

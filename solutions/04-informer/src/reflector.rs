@@ -13,7 +13,6 @@
 //!      +-----+------- 410 Gone: the version is too old, list again
 //! ```
 
-use crate::backoff::Backoff;
 use crate::fifo::Delta;
 use crate::keyed::Keyed;
 use crate::wire::WatchEvent;
@@ -60,8 +59,9 @@ pub enum Failure {
     Undecodable,
 }
 
+/// What the reflector is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
+pub enum State {
     /// Next: `handle_page`, until a page has no continue token; then `Watching`.
     Listing { continue_: Option<String> },
     /// Next: `handle_opened`, `handle_event`; `handle_failure` ends it.
@@ -180,6 +180,7 @@ impl<K: Keyed> Reflector<K> {
     /// The list or the watch under way is over. `jitter` is a random number from 0 to 1.
     pub fn handle_failure(&mut self, failure: Failure, now: Duration, jitter: f64) {
         // lab:begin 04.2 decide whether to go on at once or to wait, and from which version
+        use crate::backoff::Backoff;
         let listing = matches!(self.state, State::Listing { .. });
         let had_token = matches!(self.state, State::Listing { continue_: Some(_) });
         let at_once = match (failure, &self.state) {

@@ -2,7 +2,7 @@
 //! is replaced whole.
 
 use super::PatchError;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Applies a merge patch. It fits every document; the error is for symmetry with the others.
 pub fn json_merge(document: &Value, patch: &Value) -> Result<Value, PatchError> {
@@ -18,7 +18,7 @@ fn merge(target: &mut Value, patch: &Value) {
         return;
     };
     if !target.is_object() {
-        *target = Value::Object(Map::new());
+        *target = Value::Object(serde_json::Map::new());
     }
     let Value::Object(members) = target else { unreachable!("it was made an object") };
     for (name, change) in changes {
@@ -41,7 +41,7 @@ pub fn json_merge_diff(from: &Value, to: &Value) -> Value {
     let (Value::Object(old), Value::Object(new)) = (from, to) else {
         return to.clone();
     };
-    let mut patch = Map::new();
+    let mut patch = serde_json::Map::new();
     for (name, value) in new {
         match old.get(name) {
             Some(before) if before == value => {}

@@ -14,10 +14,7 @@
 //! - `$deleteFromPrimitiveList/finalizers: [x]`: these go from a set;
 //! - `$setElementOrder/containers: [{name: x}, …]`: the order that the author's list has.
 
-use super::directives::{
-    DELETE_FROM_LIST, Object, PATCH, RETAIN_KEYS, SET_ORDER, arrange, directive, elements_without_directives,
-    list, without_directives,
-};
+use super::directives::{Object, elements_without_directives, without_directives};
 use super::schema::{Field, Type, of_kind};
 use super::{GroupKind, PatchError, malformed};
 use serde_json::Value;
@@ -31,8 +28,10 @@ pub fn strategic(document: &Value, patch: &Value, kind: &GroupKind) -> Result<Va
 }
 
 /// Merges one object; `of` names the fields with rules of their own.
-fn merge_object(mut target: Object, patch: &Object, of: Type) -> Result<Object, PatchError> {
+fn merge_object(target: Object, patch: &Object, of: Type) -> Result<Object, PatchError> {
     // lab:begin 00.8 obey the object's directives, then merge field by field
+    use super::directives::{DELETE_FROM_LIST, PATCH, RETAIN_KEYS, SET_ORDER, arrange, list};
+    let mut target = target;
     match patch.get(PATCH).map(|directive| directive.as_str().unwrap_or_default()) {
         None | Some("merge") => {}
         Some("replace") => return Ok(without_directives(patch)),
@@ -110,6 +109,7 @@ fn merge_set(target: &[Value], patch: &[Value]) -> Vec<Value> {
 /// Merges lists of objects by the value of `key`.
 fn merge_keyed(target: &[Value], patch: &[Value], key: &str, of: Type) -> Result<Vec<Value>, PatchError> {
     // lab:begin 00.9 match elements by their key; obey replace and delete; keep a stable order
+    use super::directives::{arrange, directive};
     let mut merged = target.to_vec();
     let mut changed = Vec::new();
     if patch.iter().any(|element| directive(element) == Some("replace")) {
