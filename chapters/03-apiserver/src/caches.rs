@@ -132,7 +132,7 @@ impl Caches {
                 delay = Duration::from_millis(50);
             }
             tokio::time::sleep(delay).await;
-            delay = (delay * 2).min(Duration::from_secs(1));
+            delay = (delay * 2).min(Duration::from_millis(500));
         }
     }
 

@@ -66,6 +66,8 @@ pub struct Args {
 
 /// How often what must be there is looked after.
 const KEEP_UP_EVERY: Duration = Duration::from_secs(10);
+/// How long the store remembers what was (upstream: `--etcd-compaction-interval`).
+const COMPACT_EVERY: Duration = Duration::from_secs(300);
 /// Connections whose handshake is not finished; the next one waits in the kernel's queue.
 const MAX_ACCEPTED: usize = 128;
 /// A client that does not finish its handshake in this time is dropped.
@@ -78,6 +80,8 @@ enum Event {
     Connection(TcpStream),
     /// Look after namespaces and the `kubernetes` service.
     KeepUp,
+    /// Let the store forget what is older than the last time.
+    Compact,
     Stop,
 }
 
@@ -101,11 +105,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut keep_up = tokio::time::interval(KEEP_UP_EVERY);
     keep_up.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut compact = tokio::time::interval_at(tokio::time::Instant::now() + COMPACT_EVERY, COMPACT_EVERY);
+    let mut forgettable = 0;
     let (done, mut connections_ended) = mpsc::channel::<()>(1);
     loop {
         let event = tokio::select! {
             Some(stream) = events.recv() => Event::Connection(stream),
             _ = keep_up.tick() => Event::KeepUp,
+            _ = compact.tick() => Event::Compact,
             _ = terminate.recv() => Event::Stop,
             _ = interrupt.recv() => Event::Stop,
         };
@@ -114,6 +121,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
                 tokio::spawn(connection(app.clone(), acceptor.clone(), stream, done.clone()));
             }
             Event::KeepUp => drop(tokio::spawn(look_after(app.clone(), advertise))),
+            Event::Compact => {
+                let revision = std::mem::replace(&mut forgettable, app.caches.revision());
+                if revision > 0 {
+                    tokio::spawn(compact_store(app.clone(), revision));
+                }
+            }
             Event::Stop => break,
         }
     }
@@ -214,6 +227,14 @@ async fn look_after(app: Arc<App>, advertise: Option<(IpAddr, u16)>) {
             }
         }
         Err(error) => tracing::warn!(%error, "cannot make what the cluster starts with"),
+    }
+}
+
+async fn compact_store(app: Arc<App>, revision: i64) {
+    match app.store.compact(revision).await {
+        Ok(()) => tracing::debug!(revision, "compacted"),
+        // Another server was first, or the store is away: the next round will do.
+        Err(error) => tracing::debug!(%error, revision, "not compacted"),
     }
 }
 

@@ -56,7 +56,8 @@ pub fn range_end(prefix: &str) -> Vec<u8> {
     vec![0]
 }
 
-fn check_segment(what: &str, segment: &str) -> Result<(), ApiError> {
+/// Refuse what could not be one step of a path.
+pub fn check_segment(what: &str, segment: &str) -> Result<(), ApiError> {
     let bad = match segment {
         "" => Some("may not be empty"),
         "." => Some("may not be '.'"),

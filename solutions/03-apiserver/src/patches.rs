@@ -1,7 +1,6 @@
 //! The four ways to say what should change, told apart by their media type.
 
-use crate::status::{ApiError, Reason};
-use objects::patch::{self, GroupKind, PatchError};
+use crate::status::ApiError;
 use objects::resources::Resource;
 use serde_json::Value;
 
@@ -17,11 +16,10 @@ pub enum PatchType {
     Apply,
 }
 
-const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml";
-
 impl PatchType {
     pub fn parse(content_type: &str) -> Result<PatchType, ApiError> {
         // lab:begin 03.4 the media type without its parameters; anything else is 415
+        const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml";
         match content_type.split(';').next().unwrap_or_default().trim() {
             "application/json-patch+json" => Ok(PatchType::Json),
             "application/merge-patch+json" => Ok(PatchType::Merge),
@@ -39,6 +37,8 @@ impl PatchType {
 /// test it; what comes out goes through `write::prepare_update` like any other update.
 pub fn apply(resource: &Resource, kind: PatchType, object: &Value, patch: &Value) -> Result<Value, ApiError> {
     // lab:begin 03.4 the three engines live in chapter 00; a patch that does not fit is 422, one that is none is 400
+    use crate::status::Reason;
+    use objects::patch::{self, GroupKind, PatchError};
     let result = match kind {
         PatchType::Json => patch::json_patch(object, patch),
         PatchType::Merge => patch::json_merge(object, patch),
@@ -61,7 +61,8 @@ pub fn apply(resource: &Resource, kind: PatchType, object: &Value, patch: &Value
         }
         Err(PatchError::Unprocessable(why)) => {
             let message = format!("the server rejected our request due to an error in our request: {why}");
-            Err(ApiError::new(Reason::Invalid, message).about(resource, name))
+            // No name in the details: kubectl then prints the message.
+            Err(ApiError::new(Reason::Invalid, message).with(|_| {}))
         }
     }
     // lab:end

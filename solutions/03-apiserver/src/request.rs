@@ -71,9 +71,6 @@ pub struct RequestInfo {
     pub query: Query,
 }
 
-/// A namespace's own subresources: `/namespaces/x/status` is not a resource called `status`.
-const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
-
 impl RequestInfo {
     /// Read a request line. `path_and_query` is as sent, percent-encoded.
     pub fn parse(method: &str, path_and_query: &str) -> Result<RequestInfo, ApiError> {
@@ -138,6 +135,7 @@ fn parse_path(path: &str) -> Result<Route, ApiError> {
 /// `rest` has at least one segment.
 fn resource_path(group: String, version: String, rest: &[String]) -> ResourcePath {
     // lab:begin 03.1 a namespace prefix scopes the resource that follows it, unless it is one of the namespace's own subresources
+    const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
     let scoped =
         rest.len() > 2 && rest[0] == "namespaces" && !NAMESPACE_SUBRESOURCES.contains(&rest[2].as_str());
     let (namespace, rest) = if scoped { (Some(rest[1].clone()), &rest[2..]) } else { (None, rest) };

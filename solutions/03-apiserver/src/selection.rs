@@ -87,7 +87,7 @@ pub fn fields_of(resource: &Resource, object: &Value) -> Fields {
 
 /// Where the value of a selectable field is found. Events are stored in their core form, so the
 /// names of `events.k8s.io` lead there too.
-fn source_pointer(path: &str) -> String {
+pub fn source_pointer(path: &str) -> String {
     let path = match path {
         "source" => "source.component",
         "reportingController" => "reportingComponent",

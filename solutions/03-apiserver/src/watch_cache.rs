@@ -15,7 +15,7 @@ use crate::selection::Selection;
 use crate::status::ApiError;
 use crate::stored::Stored;
 use bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque, vec_deque};
 use std::sync::{Arc, OnceLock};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -200,7 +200,7 @@ impl WatchCache {
     }
 
     /// Everything that happened after `revision`, oldest first, or 410 when that is not known.
-    pub fn since(&self, revision: i64) -> Result<impl Iterator<Item = &Arc<CacheEvent>>, ApiError> {
+    pub fn since(&self, revision: i64) -> Result<vec_deque::Iter<'_, Arc<CacheEvent>>, ApiError> {
         // lab:begin 03.6 is the whole way from there to now still in the ring?
         if revision < self.oldest {
             return Err(ApiError::too_old(revision, self.oldest));

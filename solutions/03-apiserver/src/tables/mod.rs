@@ -3,7 +3,7 @@
 
 mod cluster;
 mod network;
-mod pods;
+pub mod pods;
 pub mod time;
 mod workloads;
 

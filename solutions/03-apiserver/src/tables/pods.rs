@@ -41,15 +41,16 @@ fn pod(pod: &Value, now: Timestamp) -> Vec<Value> {
 
 /// What the cells of a pod are made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Summary {
-    ready: usize,
-    containers: usize,
-    restarts: i64,
-    last_restart: Option<String>,
-    reason: String,
+pub struct Summary {
+    pub ready: usize,
+    pub containers: usize,
+    pub restarts: i64,
+    pub last_restart: Option<String>,
+    pub reason: String,
 }
 
-fn condition_is_true(pod: &Value, kind: &str) -> bool {
+/// Whether the pod has this condition, and it holds.
+pub fn condition_is_true(pod: &Value, kind: &str) -> bool {
     items(&pod["status"], "conditions").any(|c| c["type"] == kind && c["status"] == "True")
 }
 
@@ -63,12 +64,12 @@ fn readiness_gates(pod: &Value) -> String {
     format!("{met}/{}", gates.len())
 }
 
-fn is_sidecar(pod: &Value, container: &str) -> bool {
+/// An init container that keeps running.
+pub fn is_sidecar(pod: &Value, container: &str) -> bool {
     items(&pod["spec"], "initContainers").any(|c| c["name"] == container && c["restartPolicy"] == "Always")
 }
 
 fn summarize(pod: &Value) -> Summary {
-    // lab:begin 03.7 the phase, unless an init container, a container, or a deletion has a better word
     let (spec, status) = (&pod["spec"], &pod["status"]);
     let sidecars = items(spec, "initContainers").filter(|c| c["restartPolicy"] == "Always").count();
     let mut out = Summary {
@@ -98,11 +99,10 @@ fn summarize(pod: &Value) -> Summary {
         }
     }
     out
-    // lab:end
 }
 
 /// Note a container's restarts in `out`.
-fn count_restarts(status: &Value, out: &mut Summary) {
+pub fn count_restarts(status: &Value, out: &mut Summary) {
     out.restarts += count(&status["restartCount"]);
     let finished = status["lastState"]["terminated"]["finishedAt"].as_str().map(str::to_string);
     out.last_restart = finished.max(out.last_restart.take());
@@ -110,6 +110,7 @@ fn count_restarts(status: &Value, out: &mut Summary) {
 
 /// Why the pod is still initializing, if it is: `Init:1/3`, `Init:Error`, `Init:CrashLoopBackOff`.
 fn initialization(pod: &Value, out: &mut Summary) -> Option<String> {
+    // lab:begin 03.7 the first init container that is not done says why; sidecars that started are done, and count as ready
     let total = items(&pod["spec"], "initContainers").len();
     for (done, container) in items(&pod["status"], "initContainerStatuses").enumerate() {
         count_restarts(container, out);
@@ -132,10 +133,11 @@ fn initialization(pod: &Value, out: &mut Summary) -> Option<String> {
         });
     }
     None
+    // lab:end
 }
 
 /// Why a container ended, in one word.
-fn end_reason(terminated: &Value) -> String {
+pub fn end_reason(terminated: &Value) -> String {
     match (str_of(terminated, "reason"), count(&terminated["signal"])) {
         ("", 0) => format!("ExitCode:{}", count(&terminated["exitCode"])),
         ("", signal) => format!("Signal:{signal}"),
@@ -143,7 +145,9 @@ fn end_reason(terminated: &Value) -> String {
     }
 }
 
+/// The word of the containers themselves, and how many of them are ready.
 fn main_containers(pod: &Value, out: &mut Summary) {
+    // lab:begin 03.7 waiting, ended or running: the first container has the last word; Completed beside a running one is not
     // From here on only the restarts of what runs beside the containers count.
     let mut counted = Summary { restarts: 0, last_restart: None, ..out.clone() };
     for container in items(&pod["status"], "initContainerStatuses") {
@@ -170,4 +174,5 @@ fn main_containers(pod: &Value, out: &mut Summary) {
         counted.reason = word.into();
     }
     *out = counted;
+    // lab:end
 }
