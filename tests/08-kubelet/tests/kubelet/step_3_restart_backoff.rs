@@ -1,0 +1,119 @@
+use proptest::prelude::*;
+
+use crate::heart::actions::should_restart;
+use crate::heart::backoff::{Backoff, go_duration};
+use crate::heart::types::{RestartPolicy, RunState, SignedDuration};
+use crate::support::{Machine, at, exited, run, simple};
+
+#[test]
+fn the_first_restart_is_free_and_the_next_ones_wait_ever_longer() {
+    let mut backoff = Backoff::default();
+    let mut now = 0;
+    let mut delays = Vec::new();
+    for _ in 0..8 {
+        let until = backoff.waits_until("a", at(now), at(now));
+        let wait = until.map_or(0, |u| u.duration_since(at(now)).as_secs());
+        delays.push(wait);
+        // It waits, starts, and fails at once.
+        backoff.next("a", at(now), at(now + wait));
+        now += wait;
+    }
+    assert_eq!(delays, [0, 10, 20, 40, 80, 160, 300, 300]);
+}
+
+#[test]
+fn waiting_counts_from_the_exit() {
+    let mut backoff = Backoff::default();
+    backoff.next("a", at(0), at(0));
+    assert_eq!(backoff.waits_until("a", at(4), at(6)), Some(at(14)));
+    assert_eq!(backoff.waits_until("a", at(4), at(14)), None, "at the end of the delay it is free");
+}
+
+#[test]
+fn a_container_that_ran_well_for_ten_minutes_begins_anew() {
+    let mut backoff = Backoff::default();
+    backoff.next("a", at(0), at(0));
+    backoff.next("a", at(5), at(15));
+    assert_eq!(backoff.delay("a"), SignedDuration::from_secs(20));
+    let failed = 15 + 601;
+    assert_eq!(backoff.waits_until("a", at(failed), at(failed)), None);
+    assert_eq!(backoff.next("a", at(failed), at(failed)), SignedDuration::from_secs(10));
+}
+
+#[test]
+fn each_container_has_a_back_off_of_its_own() {
+    let mut backoff = Backoff::default();
+    backoff.next("a", at(0), at(0));
+    assert_eq!(backoff.waits_until("b", at(0), at(0)), None);
+}
+
+#[test]
+fn the_restart_policy_looks_at_the_exit_code() {
+    use RestartPolicy::{Always, Never, OnFailure};
+    let pod = simple("Always");
+    let good = exited(run(&pod, "a", 0), 0, 1);
+    let bad = exited(run(&pod, "a", 0), 3, 1);
+    let table = [Always, OnFailure, Never]
+        .map(|p| (should_restart(p, Some(&good)), should_restart(p, Some(&bad)), should_restart(p, None)));
+    assert_eq!(table, [(true, true, true), (false, true, true), (false, false, true)]);
+}
+
+#[test]
+fn a_running_container_is_not_restarted_and_one_never_started_is() {
+    let pod = simple("Never");
+    let mut last = run(&pod, "a", 0);
+    assert!(!should_restart(RestartPolicy::Always, Some(&last)));
+    last.state = RunState::Created;
+    assert!(should_restart(RestartPolicy::Never, Some(&last)), "made, but it never ran");
+}
+
+#[test]
+fn a_crashing_container_is_seen_to_wait_with_its_delay() {
+    let pod = simple("Always");
+    let mut machine = Machine::default();
+    machine.settle(&pod);
+    machine.now = 1;
+    machine.exit("a", 1);
+    assert!(machine.settle(&pod).backing_off.is_empty(), "the first restart is free");
+    machine.now = 2;
+    machine.exit("a", 1);
+    let waiting = machine.settle(&pod).backing_off;
+    assert_eq!(waiting["a"].delay, SignedDuration::from_secs(10));
+    assert_eq!(waiting["a"].until, at(12));
+    machine.now = 12;
+    machine.settle(&pod);
+    let counts: Vec<u32> = machine.started.iter().map(|(_, count, _)| *count).collect();
+    assert_eq!(counts, [0, 1, 2]);
+}
+
+#[test]
+fn delays_read_as_go_prints_them() {
+    let print = |s| go_duration(SignedDuration::from_secs(s));
+    assert_eq!([print(10), print(80), print(300), print(3600)], ["10s", "1m20s", "5m0s", "1h0m0s"]);
+}
+
+proptest! {
+    /// Against a naive model: a list of all failures, from which the delay is worked out each time.
+    #[test]
+    fn delays_double_within_bounds_and_agree_with_a_naive_history(
+        lives in prop::collection::vec(0..1500_i64, 1..30)
+    ) {
+        let mut backoff = Backoff::default();
+        let mut now = 0;
+        let mut restarted_at: Option<i64> = None;
+        let mut expected_delay = 0;
+        for life in lives {
+            now += life; // it ran for this long and failed
+            let stale = restarted_at.is_none_or(|at| now - at > 600);
+            let wait = backoff.waits_until("a", at(now), at(now)).map_or(0, |u| u.duration_since(at(now)).as_secs());
+            prop_assert_eq!(wait, if stale { 0 } else { expected_delay });
+            prop_assert!(wait <= 300);
+            let failed = now;
+            now += wait;
+            let next = backoff.next("a", at(failed), at(now)).as_secs();
+            expected_delay = if stale { 10 } else { (expected_delay * 2).min(300) };
+            prop_assert_eq!(next, expected_delay);
+            restarted_at = Some(now);
+        }
+    }
+}

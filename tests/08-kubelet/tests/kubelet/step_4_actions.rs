@@ -1,0 +1,323 @@
+use insta::assert_debug_snapshot;
+use k8s_openapi::api::core::v1 as api;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::heart::actions::{KillReason, SandboxNeed, sandbox_needed};
+use crate::heart::backoff::Backoff;
+use crate::heart::probe::{ProbeKind, Verdict, Verdicts};
+use crate::heart::types::{RestartPolicy, RunState, RuntimePod, restart_policy};
+use crate::support::{Machine, at, exited, plan, pod, run, sandbox, simple, status_of};
+
+fn with_init(policy: &str) -> api::Pod {
+    pod(json!({
+        "restartPolicy": policy,
+        "initContainers": [
+            {"name": "setup", "image": "busybox:1"},
+            {"name": "proxy", "image": "busybox:1", "restartPolicy": "Always"},
+            {"name": "migrate", "image": "busybox:1"},
+        ],
+        "containers": [{"name": "a", "image": "busybox:1"}, {"name": "b", "image": "busybox:1"}],
+    }))
+}
+
+fn names(machine: &Machine) -> Vec<&str> {
+    machine.started.iter().map(|(name, ..)| name.as_str()).collect()
+}
+
+#[test]
+fn a_new_pod_gets_a_sandbox_and_its_container() {
+    assert_debug_snapshot!(plan(&simple("Always"), &RuntimePod::default(), &Backoff::default(), 0));
+}
+
+#[test]
+fn a_running_pod_needs_nothing() {
+    let pod = simple("Always");
+    let runtime = RuntimePod::new(vec![sandbox(0, true)], vec![run(&pod, "a", 0)]);
+    assert!(plan(&pod, &runtime, &Backoff::default(), 5).is_converged());
+}
+
+#[test]
+fn init_containers_run_in_order_before_the_main_ones() {
+    let pod = with_init("Always");
+    let mut machine = Machine::default();
+    machine.settle(&pod);
+    assert_eq!(names(&machine), ["setup"], "the first runs alone");
+    machine.exit("setup", 0);
+    machine.settle(&pod);
+    assert_eq!(names(&machine), ["setup", "proxy", "migrate"], "a sidecar lets the next begin once it runs");
+    machine.exit("migrate", 0);
+    machine.settle(&pod);
+    assert_eq!(names(&machine), ["setup", "proxy", "migrate", "a", "b"], "then all main ones at once");
+}
+
+#[test]
+fn a_sidecar_that_dies_restarts_beside_the_running_pod() {
+    let pod = with_init("Always");
+    let mut machine = Machine::default();
+    for name in ["setup", "migrate"] {
+        machine.settle(&pod);
+        machine.exit(name, 0);
+    }
+    machine.settle(&pod);
+    machine.exit("proxy", 0);
+    machine.settle(&pod);
+    assert_eq!(names(&machine).iter().filter(|n| **n == "proxy").count(), 2);
+    assert_eq!(names(&machine).iter().filter(|n| **n == "setup").count(), 1, "the others are through");
+}
+
+#[test]
+fn an_init_container_that_fails_is_tried_again_unless_the_policy_is_never() {
+    for (policy, runs) in [("Always", 2), ("OnFailure", 2), ("Never", 1)] {
+        let pod = with_init(policy);
+        let mut machine = Machine::default();
+        machine.settle(&pod);
+        machine.exit("setup", 1);
+        machine.settle(&pod);
+        assert_eq!(names(&machine), vec!["setup"; runs], "{policy}");
+    }
+}
+
+#[test]
+fn a_pod_whose_containers_are_done_gives_its_sandbox_back() {
+    let pod = simple("Never");
+    let mut machine = Machine::default();
+    machine.settle(&pod);
+    machine.exit("a", 0);
+    let actions = machine.round(&pod);
+    assert!(actions.kill_pod);
+    assert!(machine.round(&pod).is_converged(), "and wants no new one");
+}
+
+#[test]
+fn a_dead_sandbox_is_replaced_and_everything_begins_anew() {
+    let pod = with_init("Always");
+    let mut machine = Machine::default();
+    for name in ["setup", "migrate"] {
+        machine.settle(&pod);
+        machine.exit(name, 0);
+    }
+    machine.settle(&pod);
+    machine.now = 700;
+    machine.kill_sandbox();
+    machine.settle(&pod);
+    let last = machine.started.last().expect("a start");
+    assert_eq!((last.0.as_str(), last.1, last.2.as_str()), ("setup", 1, "s1"));
+}
+
+#[test]
+fn which_sandbox_serves() {
+    let pod = simple("Always");
+    let need = |sandboxes: Vec<_>| sandbox_needed(&pod, &RuntimePod::new(sandboxes, vec![]));
+    assert_eq!(need(vec![]), SandboxNeed::New { attempt: 0 });
+    assert_eq!(need(vec![sandbox(0, true)]), SandboxNeed::Keep("s0".into()));
+    assert_eq!(need(vec![sandbox(0, false), sandbox(1, true)]), SandboxNeed::Keep("s1".into()));
+    assert_eq!(need(vec![sandbox(3, false)]), SandboxNeed::New { attempt: 4 });
+    assert_eq!(
+        need(vec![sandbox(0, true), sandbox(1, true)]),
+        SandboxNeed::New { attempt: 2 },
+        "two are one too many"
+    );
+    let mut bare = sandbox(0, true);
+    bare.ips.clear();
+    assert_eq!(need(vec![bare]), SandboxNeed::New { attempt: 1 }, "without an address it is of no use");
+    let mut host = sandbox(0, true);
+    host.host_network = true;
+    assert_eq!(need(vec![host]), SandboxNeed::New { attempt: 1 }, "the wrong network");
+}
+
+#[test]
+fn a_changed_image_kills_the_container_and_its_successor_runs_the_new_one() {
+    let before = simple("Always");
+    let mut machine = Machine::default();
+    machine.settle(&before);
+    let mut after = before.clone();
+    after.spec.as_mut().expect("a spec").containers[0].image = Some("busybox:2".into());
+    let actions = machine.round(&after);
+    assert_eq!(actions.kill[0].reason, KillReason::Changed);
+    assert_eq!(actions.kill[0].message, "Container a definition changed, will be restarted");
+    machine.settle(&after);
+    assert_eq!(
+        machine.runtime.newest("a").map(|c| (c.restart_count, c.image.as_str())),
+        Some((1, "busybox:2"))
+    );
+}
+
+#[test]
+fn a_failed_liveness_probe_kills() {
+    let pod = simple("Always");
+    let mut machine = Machine::default();
+    machine.settle(&pod);
+    let id = machine.runtime.containers[0].id.clone();
+    let verdict = Verdict { liveness: Some(false), ..Verdict::default() };
+    machine.verdicts = Verdicts([(id, verdict)].into());
+    let actions = machine.round(&pod);
+    assert_eq!(actions.kill[0].reason, KillReason::Probe(ProbeKind::Liveness));
+    assert_eq!(actions.kill[0].message, "Container a failed liveness probe, will be restarted");
+    assert!(actions.start.is_empty(), "its successor starts when its end has been seen");
+    machine.settle(&pod);
+    assert_eq!(machine.runtime.running().count(), 1);
+}
+
+#[test]
+fn a_container_that_was_made_but_not_started_is_made_again_under_its_number() {
+    let pod = simple("Never");
+    let mut made = run(&pod, "a", 2);
+    made.state = RunState::Created;
+    let runtime = RuntimePod::new(vec![sandbox(0, true)], vec![made]);
+    let actions = plan(&pod, &runtime, &Backoff::default(), 0);
+    assert_eq!(actions.remove, ["a-2"]);
+    assert_eq!(actions.start[0].restart_count, 2);
+}
+
+#[test]
+fn one_dead_run_of_each_container_is_kept() {
+    let pod = simple("Always");
+    let old: Vec<_> = (0..3).map(|n| exited(run(&pod, "a", n), 1, i64::from(n))).collect();
+    let mut all = old;
+    all.push(run(&pod, "a", 3));
+    let runtime = RuntimePod::new(vec![sandbox(0, true)], all);
+    assert_eq!(plan(&pod, &runtime, &Backoff::default(), 9).remove, ["a-1", "a-0"]);
+}
+
+#[test]
+fn a_pod_that_is_being_deleted_is_only_ever_stopped() {
+    let mut pod = simple("Always");
+    pod.metadata.deletion_timestamp = Some(Time(at(0)));
+    let actions = plan(&pod, &RuntimePod::default(), &Backoff::default(), 0);
+    assert!(actions.is_converged(), "nothing runs, so there is nothing to do: {actions:?}");
+    let runtime = RuntimePod::new(vec![sandbox(0, true)], vec![run(&pod, "a", 0)]);
+    let actions = plan(&pod, &runtime, &Backoff::default(), 0);
+    assert!(actions.kill_pod && actions.start.is_empty());
+}
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Wait(i64),
+    Exit(usize, i32),
+    SandboxDies,
+    Unhealthy(usize),
+    Forgetful,
+    Delete,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        4 => (0..400_i64).prop_map(Happening::Wait),
+        8 => (0..5_usize, prop_oneof![Just(0), Just(1), Just(137)]).prop_map(|(i, c)| Happening::Exit(i, c)),
+        1 => Just(Happening::SandboxDies),
+        1 => (0..5_usize).prop_map(Happening::Unhealthy),
+        1 => Just(Happening::Forgetful),
+        1 => Just(Happening::Delete),
+    ]
+}
+
+fn any_pod() -> impl Strategy<Value = api::Pod> {
+    let policy = prop_oneof![Just("Always"), Just("OnFailure"), Just("Never")];
+    (policy, prop::collection::vec(any::<bool>(), 0..3), 1..3_usize, any::<bool>()).prop_map(
+        |(policy, init, main, host_network)| {
+            let init: Vec<Value> = init
+                .iter()
+                .enumerate()
+                .map(|(i, sidecar)| match sidecar {
+                    true => json!({"name": format!("i{i}"), "image": "x", "restartPolicy": "Always"}),
+                    false => json!({"name": format!("i{i}"), "image": "x"}),
+                })
+                .collect();
+            let main: Vec<Value> =
+                (0..main).map(|i| json!({"name": format!("m{i}"), "image": "x"})).collect();
+            pod(json!({
+                "restartPolicy": policy, "hostNetwork": host_network,
+                "initContainers": init, "containers": main,
+            }))
+        },
+    )
+}
+
+/// The phase, worked out from the diary alone.
+fn naive_phase(pod: &api::Pod, machine: &Machine) -> &'static str {
+    let spec = pod.spec.as_ref().expect("a spec");
+    let policy = restart_policy(pod);
+    let runs: Vec<_> = spec.containers.iter().map(|c| machine.runtime.newest(&c.name)).collect();
+    let init_failed = (spec.init_containers.iter().flatten())
+        .filter(|c| c.restart_policy.is_none())
+        .filter_map(|c| machine.runtime.newest(&c.name))
+        .any(|c| c.state == RunState::Exited && c.exit_code != 0);
+    if policy == RestartPolicy::Never && init_failed {
+        return if runs.iter().flatten().any(|r| r.state == RunState::Running) {
+            "Running"
+        } else {
+            "Failed"
+        };
+    }
+    if runs.iter().any(Option::is_none) {
+        return "Pending";
+    }
+    let runs: Vec<_> = runs.into_iter().flatten().collect();
+    if runs.iter().any(|r| r.state == RunState::Running) {
+        return "Running";
+    }
+    let all_good = runs.iter().all(|r| r.exit_code == 0);
+    match policy {
+        RestartPolicy::Always => "Running",
+        RestartPolicy::OnFailure if all_good => "Succeeded",
+        RestartPolicy::OnFailure => "Running",
+        RestartPolicy::Never if all_good => "Succeeded",
+        RestartPolicy::Never => "Failed",
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Whatever happens to a pod: the machine settles, a second look finds nothing to do, no name
+    /// runs twice, init containers come first, policies and deletion are obeyed, and the phase is
+    /// the one that the diary tells.
+    #[test]
+    fn every_history_keeps_the_laws(mut pod in any_pod(), history in prop::collection::vec(happening(), 0..25)) {
+        let mut machine = Machine::default();
+        machine.settle(&pod);
+        let policy = restart_policy(&pod);
+        for happening in history {
+            let running: Vec<String> = machine.runtime.running().map(|c| c.name.clone()).collect();
+            match happening {
+                Happening::Wait(seconds) => machine.now += seconds,
+                Happening::Exit(i, code) => {
+                    if let Some(name) = running.get(i % running.len().max(1)) {
+                        machine.exit(name, code);
+                    }
+                }
+                Happening::SandboxDies => machine.kill_sandbox(),
+                Happening::Unhealthy(i) => {
+                    if let Some(c) = machine.runtime.running().nth(i % running.len().max(1)) {
+                        let verdict = Verdict { liveness: Some(false), ..Verdict::default() };
+                        machine.verdicts.0.insert(c.id.clone(), verdict);
+                    }
+                }
+                // A kubelet that restarts remembers no delays.
+                Happening::Forgetful => machine.backoff = Backoff::default(),
+                Happening::Delete => pod.metadata.deletion_timestamp = Some(Time(at(machine.now))),
+            }
+            let before = machine.started.len();
+            machine.settle(&pod);
+            prop_assert!(machine.round(&pod).is_converged(), "a second look found something to do");
+            machine.check_single();
+            machine.check_init_order(&pod);
+            if pod.metadata.deletion_timestamp.is_some() {
+                prop_assert_eq!(machine.started.len(), before, "a terminating pod started a container");
+                prop_assert!(machine.runtime.is_stopped());
+            } else {
+                let status = status_of(&pod, &machine.runtime, &Default::default(), false);
+                prop_assert_eq!(status.phase.as_deref(), Some(naive_phase(&pod, &machine)));
+            }
+            for c in &pod.spec.as_ref().expect("a spec").containers {
+                let counts: Vec<u32> =
+                    machine.started.iter().filter(|(n, ..)| *n == c.name).map(|(_, count, _)| *count).collect();
+                let expected: Vec<u32> = (0..).take(counts.len()).collect();
+                prop_assert_eq!(&counts, &expected, "restart counts go up by one");
+                prop_assert!(policy != RestartPolicy::Never || counts.len() <= 1, "Never means once");
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+use insta::assert_yaml_snapshot;
+use k8s_openapi::api::core::v1 as api;
+use serde_json::json;
+
+use crate::heart::conditions::{Facts, Verdict, containers_ready, stamp};
+use crate::heart::types::{RunState, RuntimePod, WaitingReasons};
+use crate::support::{at, exited, pod, run, sandbox, simple, status_of, waiting};
+
+fn status(pod: &api::Pod, runtime: &RuntimePod) -> api::PodStatus {
+    status_of(pod, runtime, &WaitingReasons::new(), false)
+}
+
+fn one(pod: &api::Pod, runs: Vec<crate::heart::types::RuntimeContainer>) -> RuntimePod {
+    let _ = pod;
+    RuntimePod::new(vec![sandbox(0, true)], runs)
+}
+
+fn condition<'a>(status: &'a api::PodStatus, name: &str) -> &'a api::PodCondition {
+    let conditions = status.conditions.as_ref().expect("conditions");
+    conditions.iter().find(|c| c.type_ == name).expect("the condition")
+}
+
+#[test]
+fn a_pod_that_has_just_arrived() {
+    assert_yaml_snapshot!(status(&simple("Always"), &RuntimePod::default()));
+}
+
+#[test]
+fn a_pod_that_runs() {
+    let pod = simple("Always");
+    assert_yaml_snapshot!(status(&pod, &one(&pod, vec![run(&pod, "a", 0)])));
+}
+
+#[test]
+fn a_pod_that_crashes_again_and_again() {
+    let pod = simple("Always");
+    let mut dead = exited(run(&pod, "a", 2), 1, 50);
+    dead.message = "no such file".into();
+    let message = "back-off 20s restarting failed container=a pod=web_default(u1)";
+    let runtime = one(&pod, vec![dead]);
+    assert_yaml_snapshot!(status_of(&pod, &runtime, &waiting("a", "CrashLoopBackOff", message), false));
+}
+
+#[test]
+fn a_pod_that_waits_for_its_image() {
+    let pod = simple("Always");
+    let why = waiting("a", "ImagePullBackOff", "Back-off pulling image \"busybox:1\"");
+    assert_yaml_snapshot!(status_of(&pod, &one(&pod, vec![]), &why, false).container_statuses);
+}
+
+#[test]
+fn a_pod_that_has_done_its_work() {
+    let pod = simple("Never");
+    let runtime = RuntimePod::new(vec![sandbox(0, false)], vec![exited(run(&pod, "a", 0), 0, 9)]);
+    assert_yaml_snapshot!(status(&pod, &runtime));
+}
+
+#[test]
+fn a_pod_whose_init_container_still_runs() {
+    let pod = pod(json!({
+        "initContainers": [{"name": "setup", "image": "x"}],
+        "containers": [{"name": "a", "image": "x"}],
+    }));
+    assert_yaml_snapshot!(status(&pod, &one(&pod, vec![run(&pod, "setup", 0)])));
+}
+
+#[test]
+fn the_run_before_the_present_one_is_the_last_state() {
+    let pod = simple("Always");
+    let runtime = one(&pod, vec![run(&pod, "a", 1), exited(run(&pod, "a", 0), 3, 5)]);
+    let status = status(&pod, &runtime);
+    let a = &status.container_statuses.as_ref().expect("statuses")[0];
+    assert_eq!(a.restart_count, 1);
+    assert!(a.state.as_ref().is_some_and(|s| s.running.is_some()));
+    let last = a.last_state.as_ref().and_then(|s| s.terminated.as_ref()).expect("a last state");
+    assert_eq!((last.exit_code, last.reason.as_deref()), (3, Some("Error")));
+}
+
+#[test]
+fn a_container_killed_for_its_memory_says_so() {
+    let pod = simple("Never");
+    let mut dead = exited(run(&pod, "a", 0), 137, 5);
+    dead.reason = "OOMKilled".into();
+    let status = status(&pod, &one(&pod, vec![dead]));
+    let statuses = status.container_statuses.expect("statuses");
+    let ended = statuses[0].state.as_ref().and_then(|s| s.terminated.as_ref()).expect("it ended");
+    assert_eq!(ended.reason.as_deref(), Some("OOMKilled"));
+    assert_eq!(status.phase.as_deref(), Some("Failed"));
+}
+
+#[test]
+fn phases_follow_policy_and_exit_codes() {
+    let mut table = Vec::new();
+    for policy in ["Always", "OnFailure", "Never"] {
+        let pod = pod(json!({
+            "restartPolicy": policy,
+            "containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "x"}],
+        }));
+        let good = |name| exited(run(&pod, name, 0), 0, 1);
+        let bad = |name| exited(run(&pod, name, 0), 1, 1);
+        let phase = |runs| status(&pod, &one(&pod, runs)).phase.unwrap_or_default();
+        table.push((
+            policy,
+            phase(vec![run(&pod, "a", 0)]),
+            phase(vec![run(&pod, "a", 0), bad("b")]),
+            phase(vec![good("a"), good("b")]),
+            phase(vec![good("a"), bad("b")]),
+        ));
+    }
+    let row = |policy, last: [&str; 4]| {
+        let [a, b, c, d] = last.map(str::to_owned);
+        (policy, a, b, c, d)
+    };
+    let expected = vec![
+        row("Always", ["Pending", "Running", "Running", "Running"]),
+        row("OnFailure", ["Pending", "Running", "Succeeded", "Running"]),
+        row("Never", ["Pending", "Running", "Succeeded", "Failed"]),
+    ];
+    assert_eq!(table, expected, "(one not made yet, one running, both well, one badly)");
+}
+
+#[test]
+fn a_stopped_pod_is_over_whatever_its_policy() {
+    let pod = simple("Always");
+    let phase = |code| {
+        let runtime = RuntimePod::new(vec![sandbox(0, false)], vec![exited(run(&pod, "a", 0), code, 5)]);
+        status_of(&pod, &runtime, &WaitingReasons::new(), true).phase
+    };
+    assert_eq!(phase(0).as_deref(), Some("Succeeded"));
+    assert_eq!(phase(137).as_deref(), Some("Failed"));
+}
+
+#[test]
+fn what_is_over_stays_over() {
+    let mut pod = simple("Always");
+    pod.status = Some(api::PodStatus { phase: Some("Failed".into()), ..Default::default() });
+    let status = status(&pod, &one(&pod, vec![run(&pod, "a", 0)]));
+    assert_eq!(status.phase.as_deref(), Some("Failed"));
+}
+
+#[test]
+fn a_condition_keeps_its_time_until_it_changes() {
+    let pod = simple("Always");
+    let mut later = pod.clone();
+    let mut first = status(&pod, &RuntimePod::default());
+    for c in first.conditions.iter_mut().flatten() {
+        c.last_transition_time = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(7)));
+    }
+    later.status = Some(first);
+    let second = status(&later, &one(&pod, vec![run(&pod, "a", 0)]));
+    let time = |name| condition(&second, name).last_transition_time.as_ref().map(|t| t.0);
+    assert_eq!(time("PodScheduled"), Some(at(7)), "true before, true now");
+    assert_eq!(time("Ready"), Some(at(100)), "false before, true now");
+}
+
+#[test]
+fn conditions_of_others_are_kept() {
+    let mut pod = simple("Always");
+    let theirs =
+        api::PodCondition { type_: "DisruptionTarget".into(), status: "True".into(), ..Default::default() };
+    pod.status = Some(api::PodStatus { conditions: Some(vec![theirs.clone()]), ..Default::default() });
+    assert_eq!(condition(&status(&pod, &RuntimePod::default()), "DisruptionTarget"), &theirs);
+}
+
+#[test]
+fn a_readiness_gate_holds_ready_back_but_not_containers_ready() {
+    let mut pod = simple("Always");
+    pod.spec.as_mut().expect("a spec").readiness_gates =
+        Some(vec![api::PodReadinessGate { condition_type: "example.com/lb".into() }]);
+    let status = status(&pod, &one(&pod, vec![run(&pod, "a", 0)]));
+    assert_eq!(condition(&status, "ContainersReady").status, "True");
+    assert_eq!(condition(&status, "Ready").reason.as_deref(), Some("ReadinessGatesNotReady"));
+}
+
+#[test]
+fn unready_containers_are_named() {
+    let pod = pod(json!({"containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "x"}]}));
+    let status = status(&pod, &one(&pod, vec![run(&pod, "a", 0)]));
+    let main = status.container_statuses.as_deref().unwrap_or_default();
+    let facts =
+        Facts { pod: &pod, old: &[], phase: "Pending", init: &[], main, sandbox_ready: true, now: at(0) };
+    let message = "containers with unready status: [b]".to_owned();
+    assert_eq!(containers_ready(&facts), Verdict::no("ContainersNotReady", Some(message)));
+    for (phase, reason) in [("Succeeded", "PodCompleted"), ("Failed", "PodFailed")] {
+        assert_eq!(containers_ready(&Facts { phase, ..facts }), Verdict::no(reason, None));
+    }
+    assert_eq!(stamp("Ready", Verdict::yes(), &[], at(3)).status, "True");
+}
+
+#[test]
+fn a_container_that_the_runtime_lost_is_not_forgotten() {
+    let mut pod = simple("Always");
+    let runtime = one(&pod, vec![run(&pod, "a", 1)]);
+    pod.status = Some(status(&pod, &runtime));
+    let after = status(&pod, &one(&pod, vec![]));
+    let a = &after.container_statuses.as_ref().expect("statuses")[0];
+    assert_eq!(a.restart_count, 2);
+    let last = a.last_state.as_ref().and_then(|s| s.terminated.as_ref()).expect("how it ended");
+    assert_eq!((last.exit_code, last.reason.as_deref()), (137, Some("ContainerStatusUnknown")));
+}
+
+#[test]
+fn ready_needs_a_running_container() {
+    let pod = simple("Always");
+    let mut made = run(&pod, "a", 0);
+    made.state = RunState::Created;
+    let status = status(&pod, &one(&pod, vec![made]));
+    let a = &status.container_statuses.as_ref().expect("statuses")[0];
+    assert_eq!((a.ready, a.started), (false, Some(false)));
+    assert_eq!(condition(&status, "Ready").status, "False");
+}
