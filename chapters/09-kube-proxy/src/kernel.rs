@@ -18,6 +18,8 @@ pub struct Job {
     pub installed: Option<Installed>,
     pub rules: Rules,
     pub stale: BTreeSet<StaleFlow>,
+    /// Whether an earlier job of this process succeeded, and so made the canaries.
+    pub canaries_made: bool,
 }
 
 #[derive(Clone)]
@@ -54,7 +56,7 @@ impl Kernel {
         // After the chains they lead to: a jump into an empty chain would be a gap.
         if let Some(listing) = &listing {
             self.ensure_jumps(listing)?;
-            self.ensure_canaries(listing)?;
+            self.ensure_canaries(listing, job.canaries_made)?;
         }
         let deleted = job.stale.iter().filter(|flow| delete_flow(flow)).count();
         let chains = text.lines().filter(|line| line.starts_with(':')).count();
@@ -90,14 +92,13 @@ impl Kernel {
         Ok(())
     }
 
-    fn ensure_canaries(&self, listing: &Listing) -> Result<()> {
-        for &(table, ref lines) in &listing.tables {
+    fn ensure_canaries(&self, listing: &Listing, made: bool) -> Result<()> {
+        for &(table, _) in &listing.tables {
             if listing.has(table, &format!("-N {CANARY}")) {
                 continue;
             }
-            // Our jumps without our canary: somebody flushed and something put a part back.
-            if lines.iter().any(|line| line.starts_with("-N KUBE-")) {
-                tracing::warn!(%table, "{CANARY} is gone: somebody flushed our rules; they are back now");
+            if made {
+                tracing::warn!(%table, "{CANARY} was gone: somebody flushed our rules; they are back now");
             }
             self.iptables.new_chain(table.as_str(), CANARY).map_err(failed)?;
         }

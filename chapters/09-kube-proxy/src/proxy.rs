@@ -45,6 +45,7 @@ pub struct Proxy {
     installed: Option<Installed>,
     /// What those rules were made of.
     snapshot: Snapshot,
+    canaries_made: bool,
     running: Option<Running>,
 }
 
@@ -69,6 +70,7 @@ impl Proxy {
             slices_known: false,
             installed: None,
             snapshot: Snapshot::default(),
+            canaries_made: false,
             running: None,
         }
     }
@@ -135,6 +137,7 @@ impl Proxy {
             installed: self.installed.clone(),
             rules: rules.clone(),
             stale: stale_flows(&self.snapshot, &snapshot),
+            canaries_made: self.canaries_made,
         };
         let kernel = self.kernel.clone();
         let task = tokio::task::spawn_blocking(move || kernel.apply(&job));
@@ -151,6 +154,7 @@ impl Proxy {
             Ok(()) => {
                 self.installed = Some(Installed::exactly(&done.rules));
                 self.snapshot = done.snapshot;
+                self.canaries_made = true;
                 self.pace.handle_synced(now);
             }
             Err(error) => {

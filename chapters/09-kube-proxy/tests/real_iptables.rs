@@ -71,7 +71,7 @@ fn rules(pods: &[u8]) -> Rules {
 }
 
 fn apply(installed: Option<Installed>, rules: &Rules) {
-    let job = Job { installed, rules: rules.clone(), stale: BTreeSet::new() };
+    let job = Job { installed, rules: rules.clone(), stale: BTreeSet::new(), canaries_made: false };
     Kernel::open().expect("iptables is here").apply(&job).expect("a sync");
 }
 
