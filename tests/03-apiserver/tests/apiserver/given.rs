@@ -1,0 +1,274 @@
+//! What students are given: defaults, validation, allocation, discovery. Tested here, graded
+//! nowhere.
+
+use crate::common::{any_json, context, created, deployment, now, refused, resource};
+use crate::heart::access::{self, User};
+use crate::heart::alloc::{ServiceNet, Used, allocate};
+use crate::heart::request::RequestInfo;
+use crate::heart::{convert, discovery, openapi, write};
+use objects::resources;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+fn create(kind: &str, object: Value) -> Result<Value, crate::heart::status::ApiError> {
+    write::prepare_create(&context(kind), write::decode_body(&context(kind), object)?.object)
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).expect("JSON")
+}
+
+#[test]
+fn a_new_deployment_is_complete() {
+    insta::assert_snapshot!(pretty(&deployment()));
+}
+
+#[test]
+fn a_new_pod_is_complete() {
+    let pod = create(
+        "Pod",
+        json!({
+            "metadata": { "generateName": "web-", "creationTimestamp": null },
+            "spec": {
+                "containers": [{
+                    "name": "web", "image": "registry:5000/web", "ports": [{ "containerPort": 80 }],
+                    "resources": { "limits": { "cpu": 0.5, "memory": "64Mi" } },
+                    "readinessProbe": { "httpGet": { "port": 80 } },
+                }],
+                "volumes": [{ "name": "tmp" }, { "name": "c", "configMap": { "name": "c" } }],
+            },
+            "status": { "phase": "Running" },
+        }),
+    )
+    .expect("is created");
+    insta::assert_snapshot!(pretty(&pod));
+}
+
+#[test]
+fn defaults_are_applied_once() {
+    for (kind, object) in [("Deployment", deployment())] {
+        let mut again = object.clone();
+        crate::heart::defaults::apply(resource(kind), &mut again);
+        assert_eq!(again, object);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_as_upstream_says_it() {
+    let container = json!({ "name": "c", "image": "x" });
+    let template =
+        |labels: Value| json!({ "metadata": { "labels": labels }, "spec": { "containers": [container] } });
+    let wrong = [
+        ("Pod", json!({ "metadata": { "name": "Web" }, "spec": { "containers": [{ "name": "c" }] } })),
+        ("Pod", json!({ "metadata": {}, "spec": { "containers": [container] } })),
+        ("Pod", json!({ "metadata": { "name": "p" }, "spec": {} })),
+        ("Pod", json!({ "metadata": { "name": "p" }, "spec": { "containers": [container, container] } })),
+        (
+            "Pod",
+            json!({ "metadata": { "name": "p" }, "spec": { "restartPolicy": "Sometimes", "containers": [container] } }),
+        ),
+        (
+            "Pod",
+            json!({ "metadata": { "name": "p" }, "spec": { "containers": [{ "name": "c", "image": "x", "resources": { "requests": { "cpu": "2" }, "limits": { "cpu": "1" } } }] } }),
+        ),
+        (
+            "Pod",
+            json!({ "metadata": { "name": "p" }, "spec": { "containers": [{ "name": "c", "image": "x", "resources": { "requests": { "cpu": "lots" } } }] } }),
+        ),
+        (
+            "Deployment",
+            json!({ "metadata": { "name": "d" }, "spec": { "selector": { "matchLabels": { "a": "b" } }, "template": template(json!({ "a": "c" })) } }),
+        ),
+        (
+            "Deployment",
+            json!({ "metadata": { "name": "d" }, "spec": { "template": template(json!({ "a": "c" })) } }),
+        ),
+        (
+            "Deployment",
+            json!({ "metadata": { "name": "d" }, "spec": { "replicas": -1, "selector": { "matchLabels": { "a": "b" } }, "template": template(json!({ "a": "b" })) } }),
+        ),
+        ("Service", json!({ "metadata": { "name": "1st" }, "spec": { "ports": [{ "port": 0 }] } })),
+        (
+            "Service",
+            json!({ "metadata": { "name": "s" }, "spec": { "ports": [{ "port": 80 }, { "port": 81 }] } }),
+        ),
+        ("Service", json!({ "metadata": { "name": "s" }, "spec": {} })),
+        ("ConfigMap", json!({ "metadata": { "name": "c" }, "data": { "a b": "c" } })),
+        ("ConfigMap", json!({ "metadata": { "name": "c", "labels": { "-": "x y" } } })),
+        ("ConfigMap", json!({ "metadata": { "name": "c", "resourceVersion": "5" } })),
+        ("ConfigMap", json!({ "metadata": { "name": "c", "namespace": "other" } })),
+        ("Namespace", json!({ "metadata": { "name": "a.b" } })),
+        ("Pod", json!({ "kind": "Service", "metadata": { "name": "c" } })),
+        ("Pod", json!({ "apiVersion": "v2", "metadata": { "name": "c" } })),
+        ("Pod", json!({ "metadata": { "name": "c" }, "spec": { "containers": "none" } })),
+        ("Pod", json!([])),
+    ];
+    let all: Vec<String> =
+        wrong.into_iter().map(|(kind, object)| format!("{}\n", refused(create(kind, object)))).collect();
+    insta::assert_snapshot!(all.concat());
+}
+
+#[test]
+fn what_may_not_change_is_said_as_upstream_says_it() {
+    let update = |kind: &str, old: &Value, change: &dyn Fn(&mut Value)| {
+        let mut new = old.clone();
+        change(&mut new);
+        format!("{}\n", refused(write::prepare_update(&context(kind), write::Part::Main, old, 5, new)))
+    };
+    let mut service =
+        created("Service", json!({ "metadata": { "name": "s" }, "spec": { "ports": [{ "port": 80 }] } }));
+    service["spec"]["clusterIP"] = json!("10.96.0.9");
+    let pod = created(
+        "Pod",
+        json!({ "metadata": { "name": "p" }, "spec": { "containers": [{ "name": "c", "image": "x" }] } }),
+    );
+    let frozen =
+        created("ConfigMap", json!({ "metadata": { "name": "c" }, "immutable": true, "data": { "a": "b" } }));
+    let all = [
+        update("Deployment", &deployment(), &|d| {
+            d["spec"]["selector"]["matchLabels"] = json!({ "app": "x" });
+            d["spec"]["template"]["metadata"]["labels"] = json!({ "app": "x" });
+        }),
+        update("Service", &service, &|s| s["spec"]["clusterIP"] = json!("10.96.0.10")),
+        update("Pod", &pod, &|p| p["spec"]["containers"][0]["command"] = json!(["sh"])),
+        update("Pod", &pod, &|p| p["metadata"]["name"] = json!("q")),
+        update("ConfigMap", &frozen, &|c| c["data"]["a"] = json!("c")),
+    ];
+    insta::assert_snapshot!(all.concat());
+}
+
+#[test]
+fn fields_that_the_kind_does_not_have_are_named_by_path() {
+    let object = json!({
+        "metadata": { "name": "p", "foo": 1, "labels": { "any": "thing" } },
+        "spec": { "bar": {}, "containers": [{ "name": "c", "image": "x", "ports": [{ "containerPort": 1, "baz": 2 }] }] },
+    });
+    let decoded = write::decode_body(&context("Pod"), object).expect("decodes");
+    assert_eq!(decoded.unknown, ["metadata.foo", "spec.bar", "spec.containers[0].ports[0].baz"]);
+    assert!(decoded.object["spec"].get("bar").is_none(), "and they are dropped");
+}
+
+#[test]
+fn nothing_is_made_in_a_namespace_that_is_missing_or_going() {
+    let pods = resource("Pod");
+    let going = json!({ "metadata": { "name": "dev", "deletionTimestamp": "2026-01-01T00:00:00Z" } });
+    let missing = write::check_namespace(pods, "p", "dev", None).expect_err("is refused").to_status();
+    let ending = write::check_namespace(pods, "p", "dev", Some(&going)).expect_err("is refused").to_status();
+    insta::assert_snapshot!(format!("{}\n{}", pretty(&missing), pretty(&ending)));
+}
+
+#[test]
+fn an_event_has_two_names_and_loses_nothing_between_them() {
+    let newer = resources::by_plural("events.k8s.io", "v1", "events").expect("a resource");
+    let event = json!({
+        "kind": "Event", "apiVersion": "events.k8s.io/v1", "metadata": { "name": "e", "namespace": "dev" },
+        "regarding": { "kind": "Pod", "name": "p", "namespace": "dev" }, "note": "it happened", "reason": "Because",
+        "type": "Normal", "eventTime": "2026-01-01T00:00:00.000000Z", "reportingController": "test", "action": "Do",
+        "reportingInstance": "t1",
+    });
+    let stored = convert::to_storage(newer, event.clone());
+    assert_eq!((&stored["apiVersion"], &stored["message"]), (&json!("v1"), &json!("it happened")));
+    assert_eq!(convert::from_storage(newer, stored), event);
+}
+
+#[test]
+fn strangers_learn_that_the_server_lives_and_no_more() {
+    let may = |user: &User, url: &str| {
+        access::authorize(user, &RequestInfo::parse("GET", url).expect("a request")).is_ok()
+    };
+    let (stranger, admin) = (User::anonymous(), User::authenticated("admin", vec!["system:masters".into()]));
+    for url in ["/healthz", "/livez", "/readyz", "/version", "/readyz/etcd"] {
+        assert!(may(&stranger, url), "{url}");
+    }
+    for url in ["/api", "/apis", "/openapi/v2", "/api/v1/pods", "/versions", "/"] {
+        assert!(!may(&stranger, url) && may(&admin, url), "{url}");
+    }
+}
+
+#[test]
+fn discovery_says_what_is_served() {
+    let mut out = String::new();
+    for core in [true, false] {
+        for group in discovery::aggregated(core)["items"].as_array().into_iter().flatten() {
+            for version in group["versions"].as_array().into_iter().flatten() {
+                for resource in version["resources"].as_array().into_iter().flatten() {
+                    let subresources = resource["subresources"].as_array().into_iter().flatten();
+                    let subresources: Vec<&str> =
+                        subresources.filter_map(|s| s["subresource"].as_str()).collect();
+                    out += &format!(
+                        "{}/{} {} {}\n",
+                        group["metadata"]["name"].as_str().unwrap_or("core"),
+                        version["version"].as_str().unwrap_or("?"),
+                        resource["resource"].as_str().unwrap_or("?"),
+                        subresources.join(",")
+                    );
+                }
+            }
+        }
+    }
+    insta::assert_snapshot!(out);
+}
+
+#[test]
+fn both_forms_of_discovery_agree() {
+    for (group, versions) in discovery::groups() {
+        for version in versions {
+            let path =
+                if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+            let list = discovery::legacy(&path, "x").expect("discovery").expect("is served");
+            let legacy = list["resources"]
+                .as_array()
+                .map_or(0, |l| l.iter().filter(|r| !r["name"].as_str().unwrap_or("").contains('/')).count());
+            let items = discovery::aggregated(group.is_empty());
+            let found = items["items"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|g| g["metadata"]["name"].as_str().unwrap_or("") == group);
+            let aggregated: usize = found
+                .flat_map(|g| g["versions"].as_array().cloned().unwrap_or_default())
+                .filter(|v| v["version"] == version)
+                .map(|v| v["resources"].as_array().map_or(0, Vec::len))
+                .sum();
+            assert_eq!(legacy, aggregated, "{group}/{version}");
+            assert!(openapi::v3_document(&path[1..]).is_some(), "{path} is described");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_address_and_no_port_is_given_twice(randoms in prop::collection::vec(any::<u64>(), 1..40)) {
+        let net = ServiceNet::parse("10.96.0.0/26", "30000-30049").expect("a range");
+        let (mut used, mut ips, mut ports) = (Used::default(), BTreeSet::new(), BTreeSet::new());
+        for random in randoms {
+            let mut service = created("Service", json!({ "metadata": { "name": "s" }, "spec": { "type": "NodePort", "ports": [{ "port": 80 }] } }));
+            allocate(resource("Service"), &mut service, &net, &used, random).expect("there is room");
+            let ip = service["spec"]["clusterIP"].as_str().expect("an address").to_string();
+            prop_assert!(net.contains(ip.parse().expect("an address")));
+            prop_assert!(ips.insert(ip));
+            prop_assert!(ports.insert(service["spec"]["ports"][0]["nodePort"].as_u64().expect("a port")));
+            used.add(&service);
+        }
+    }
+
+    #[test]
+    fn no_body_makes_it_panic(body in any_json(), old in any_json(), kind in 0..resources::all().len()) {
+        let resource = &resources::all()[kind];
+        let context = write::Context { resource, ..context("Pod") };
+        if let Ok(decoded) = write::decode_body(&context, body.clone())
+            && let Ok(mut object) = write::prepare_create(&context, decoded.object)
+        {
+            let net = ServiceNet::parse("10.96.0.0/16", "30000-32767").expect("a range");
+            let _ = allocate(resource, &mut object, &net, &Used::default(), 1);
+            for part in [write::Part::Main, write::Part::Status, write::Part::Finalize] {
+                let _ = write::prepare_update(&context, part, &object, 5, object.clone());
+            }
+        }
+        let _ = write::prepare_update(&context, write::Part::Status, &old, 5, body.clone());
+        let _ = crate::heart::delete::prepare_delete(resource, &old, 5, &Default::default(), now());
+        let _ = crate::heart::subresources::bind(resource, &old, &body, now());
+        let _ = crate::heart::subresources::scale_of(&old);
+    }
+}

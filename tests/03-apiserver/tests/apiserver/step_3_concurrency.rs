@@ -1,0 +1,191 @@
+use crate::common::{config_map, context, created, deployment, now, refused, resource};
+use crate::heart::delete::{DeleteOptions, Deletion, Propagation, prepare_delete};
+use crate::heart::meta;
+use crate::heart::write::{Context, Part, is_finished, prepare_update};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn update(
+    kind: &str,
+    part: Part,
+    old: &Value,
+    revision: i64,
+    new: Value,
+) -> Result<Value, crate::heart::status::ApiError> {
+    let context = Context { name: old["metadata"]["name"].as_str(), ..context(kind) };
+    prepare_update(&context, part, old, revision, new)
+}
+
+fn with(object: &Value, change: impl FnOnce(&mut Value)) -> Value {
+    let mut object = object.clone();
+    change(&mut object);
+    object
+}
+
+#[test]
+fn whoever_read_an_older_version_is_refused() {
+    let old = created("ConfigMap", config_map("c", &[]));
+    let late = with(&old, |o| meta::set_resource_version(o, 7));
+    insta::assert_snapshot!(refused(update("ConfigMap", Part::Main, &old, 8, late)));
+}
+
+#[test]
+fn whoever_read_the_newest_version_may_write() {
+    let old = created("ConfigMap", config_map("c", &[]));
+    let new = with(&old, |o| {
+        meta::set_resource_version(o, 8);
+        o["data"] = json!({ "a": "b" });
+    });
+    let stored = update("ConfigMap", Part::Main, &old, 8, new).expect("is stored");
+    assert_eq!(stored["data"]["a"], "b");
+    assert!(stored["metadata"].get("resourceVersion").is_none(), "the version is the store's to say");
+}
+
+#[test]
+fn no_version_means_whatever_is_there_except_for_leases() {
+    let old = created("ConfigMap", config_map("c", &[]));
+    assert!(update("ConfigMap", Part::Main, &old, 8, old.clone()).is_ok());
+    let lease = created("Lease", json!({ "metadata": { "name": "l" }, "spec": {} }));
+    insta::assert_snapshot!(refused(update("Lease", Part::Main, &lease, 8, lease.clone())));
+}
+
+#[test]
+fn an_earlier_bearer_of_the_name_is_not_meant() {
+    let old = created("ConfigMap", config_map("c", &[]));
+    let other = with(&old, |o| o["metadata"]["uid"] = json!("another"));
+    insta::assert_snapshot!(refused(update("ConfigMap", Part::Main, &old, 8, other)));
+}
+
+#[test]
+fn a_main_write_leaves_the_status_and_a_status_write_leaves_the_rest() {
+    let old = with(&deployment(), |o| o["status"] = json!({ "replicas": 3 }));
+    let new = with(&old, |o| {
+        o["spec"]["replicas"] = json!(5);
+        o["status"] = json!({ "replicas": 99 });
+        o["metadata"]["labels"] = json!({ "a": "b" });
+    });
+    let main = update("Deployment", Part::Main, &old, 8, new.clone()).expect("is stored");
+    assert_eq!((&main["spec"]["replicas"], &main["status"]["replicas"]), (&json!(5), &json!(3)));
+    let status = update("Deployment", Part::Status, &old, 8, new).expect("is stored");
+    assert_eq!((&status["spec"]["replicas"], &status["status"]["replicas"]), (&json!(1), &json!(99)));
+    assert!(status["metadata"].get("labels").is_none(), "labels of a deployment are not part of its status");
+}
+
+#[test]
+fn a_kubelet_may_note_things_on_its_node_while_it_writes_the_status() {
+    let old = created("Node", json!({ "metadata": { "name": "n1" } }));
+    let new = with(&old, |o| {
+        o["metadata"]["annotations"] = json!({ "seen": "yes" });
+        o["spec"] = json!({ "unschedulable": true });
+        o["status"] = json!({ "conditions": [] });
+    });
+    let stored = update("Node", Part::Status, &old, 8, new).expect("is stored");
+    assert_eq!(stored["metadata"]["annotations"]["seen"], "yes");
+    assert_eq!(stored["spec"]["unschedulable"], Value::Null);
+}
+
+#[test]
+fn the_generation_counts_what_is_wanted_and_nothing_else() {
+    let old = deployment();
+    let generation = |object: Value| object["metadata"]["generation"].as_i64();
+    let scaled = with(&old, |o| o["spec"]["replicas"] = json!(2));
+    assert_eq!(generation(update("Deployment", Part::Main, &old, 8, scaled).expect("is stored")), Some(2));
+    let labelled = with(&old, |o| o["metadata"]["labels"] = json!({ "a": "b" }));
+    assert_eq!(generation(update("Deployment", Part::Main, &old, 8, labelled).expect("is stored")), Some(1));
+    let seen = with(&old, |o| o["status"] = json!({ "observedGeneration": 1 }));
+    assert_eq!(generation(update("Deployment", Part::Status, &old, 8, seen).expect("is stored")), Some(1));
+}
+
+#[test]
+fn what_the_system_wrote_no_client_changes() {
+    let old = deployment();
+    let new = with(&old, |o| {
+        o["metadata"]["creationTimestamp"] = json!("1999-01-01T00:00:00Z");
+        o["metadata"]["generation"] = json!(99);
+        o["metadata"]["deletionTimestamp"] = json!("1999-01-01T00:00:00Z");
+    });
+    assert_eq!(update("Deployment", Part::Main, &old, 8, new).expect("is stored"), old);
+}
+
+#[test]
+fn a_delete_means_the_object_that_its_preconditions_describe() {
+    let pod = json!({ "metadata": { "name": "p", "uid": "u1" }, "spec": {} });
+    let delete = |options: DeleteOptions| prepare_delete(resource("Pod"), &pod, 8, &options, now());
+    let uid = |uid: &str| DeleteOptions { uid: Some(uid.into()), ..Default::default() };
+    let version = |v: &str| DeleteOptions { resource_version: Some(v.into()), ..Default::default() };
+    assert_eq!(delete(uid("u1")), Ok(Deletion::Remove));
+    assert_eq!(delete(version("8")), Ok(Deletion::Remove));
+    insta::assert_snapshot!(format!("{}\n{}", refused(delete(uid("u2"))), refused(delete(version("7")))));
+}
+
+#[test]
+fn a_running_pod_is_marked_and_its_kubelet_ends_it() {
+    let pod = json!({
+        "metadata": { "name": "p", "uid": "u1" },
+        "spec": { "nodeName": "n1", "terminationGracePeriodSeconds": 30 },
+        "status": { "phase": "Running" },
+    });
+    let delete = |pod: &Value, grace: Option<i64>| {
+        let options = DeleteOptions { grace_seconds: grace, ..Default::default() };
+        prepare_delete(resource("Pod"), pod, 8, &options, now()).expect("is allowed")
+    };
+    let Deletion::Mark(marked) = delete(&pod, None) else { panic!("the kubelet needs time") };
+    assert_eq!(marked["metadata"]["deletionTimestamp"], "2026-01-02T03:04:35Z");
+    assert_eq!(marked["metadata"]["deletionGracePeriodSeconds"], 30);
+    assert_eq!(delete(&marked, None), Deletion::Pending, "asking again changes nothing");
+    assert_eq!(delete(&marked, Some(60)), Deletion::Pending, "nor does asking for more time");
+    let Deletion::Mark(sooner) = delete(&marked, Some(5)) else { panic!("less time is given") };
+    assert_eq!(sooner["metadata"]["deletionTimestamp"], "2026-01-02T03:04:10Z");
+    assert_eq!(delete(&marked, Some(0)), Deletion::Remove, "the kubelet is done");
+    let unscheduled = with(&pod, |p| p["spec"] = json!({}));
+    assert_eq!(delete(&unscheduled, None), Deletion::Remove, "no kubelet knows this one");
+}
+
+#[test]
+fn finalizers_hold_an_object_until_the_last_is_gone() {
+    let old = with(&deployment(), |o| o["metadata"]["finalizers"] = json!(["example.com/hold"]));
+    let options = DeleteOptions { propagation: Some(Propagation::Foreground), ..Default::default() };
+    let Ok(Deletion::Mark(marked)) = prepare_delete(resource("Deployment"), &old, 8, &options, now()) else {
+        panic!("finalizers hold it")
+    };
+    assert_eq!(meta::finalizers(&marked), ["example.com/hold", "foregroundDeletion"]);
+    let one_left = with(&marked, |o| o["metadata"]["finalizers"] = json!(["example.com/hold"]));
+    let one_left = update("Deployment", Part::Main, &marked, 9, one_left).expect("is stored");
+    assert!(!is_finished(resource("Deployment"), &one_left));
+    let none_left = with(&one_left, |o| o["metadata"]["finalizers"] = json!([]));
+    let none_left = update("Deployment", Part::Main, &one_left, 10, none_left).expect("is stored");
+    assert!(is_finished(resource("Deployment"), &none_left));
+    let added =
+        with(&marked, |o| o["metadata"]["finalizers"] = json!(["foregroundDeletion", "example.com/new"]));
+    insta::assert_snapshot!(refused(update("Deployment", Part::Main, &marked, 9, added)));
+}
+
+proptest! {
+    /// Several clients count one counter up, each reading and writing at moments of its own. The
+    /// oracle is arithmetic: as many as were told "stored" is what the counter says.
+    #[test]
+    fn no_update_is_ever_lost(schedule in prop::collection::vec((0..4usize, any::<bool>()), 1..60)) {
+        let mut stored = created("ConfigMap", config_map("counter", &[]));
+        stored["data"] = json!({ "n": "0" });
+        let mut revision = 5;
+        let mut read: [Option<Value>; 4] = Default::default();
+        let mut told = 0;
+        for (client, writes) in schedule {
+            match read[client].take().filter(|_| writes) {
+                None => {
+                    let mut copy = stored.clone();
+                    meta::set_resource_version(&mut copy, revision);
+                    read[client] = Some(copy);
+                }
+                Some(mut copy) => {
+                    let n: u32 = copy["data"]["n"].as_str().and_then(|n| n.parse().ok()).expect("a number");
+                    copy["data"]["n"] = json!((n + 1).to_string());
+                    if let Ok(new) = update("ConfigMap", Part::Main, &stored, revision, copy) {
+                        (stored, revision, told) = (new, revision + 1, told + 1);
+                    }
+                }
+            }
+        }
+        prop_assert_eq!(&stored["data"]["n"], &json!(told.to_string()));
+    }
+}
