@@ -100,6 +100,10 @@ fn run_tests(place: &Place, long: bool, selected: &[String], artifacts: &[Artifa
     command.args(["test", "--no-fail-fast"]).args(selected).args(["--", "--show-output"]);
     if long {
         command.env("CORACLE_LONG", "1");
+        // Four times proptest's own number, unless somebody wishes another.
+        if std::env::var_os("PROPTEST_CASES").is_none() {
+            command.env("PROPTEST_CASES", "1024");
+        }
     }
     // Cargo names a program on one stream, the program reports on the other: their order matters.
     let (reader, writer) = std::io::pipe()?;
