@@ -68,6 +68,19 @@ fn a_sidecar_that_dies_restarts_beside_the_running_pod() {
 }
 
 #[test]
+fn once_a_main_container_was_made_init_containers_are_history() {
+    let pod = pod(json!({
+        "initContainers": [{"name": "setup", "image": "x"}],
+        "containers": [{"name": "a", "image": "x"}],
+    }));
+    // Somebody cleared the dead init container away.
+    let runtime = RuntimePod::new(vec![sandbox(0, true)], vec![exited(run(&pod, "a", 0), 1, 5)]);
+    let actions = plan(&pod, &runtime, &Backoff::default(), 9);
+    let names: Vec<&str> = actions.start.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(names, ["a"], "the work of setup is done in this sandbox");
+}
+
+#[test]
 fn an_init_container_that_fails_is_tried_again_unless_the_policy_is_never() {
     for (policy, runs) in [("Always", 2), ("OnFailure", 2), ("Never", 1)] {
         let pod = with_init(policy);
