@@ -1,0 +1,205 @@
+//! The runtime as a whole, through CRI: pods and containers in namespaces of their own.
+//!
+//! The suite starts itself again inside fresh mount, network and IPC namespaces without a way out
+//! (a user namespace too when it is not root), so it changes nothing on the host. It needs a static
+//! busybox; where it cannot run it says why.
+
+mod harness;
+
+use std::time::Duration;
+
+use harness::{Node, container, inside, pod};
+use runtime::cri;
+
+#[test]
+fn containers_run_log_exit_and_survive_their_runtime() {
+    inside("containers_run_log_exit_and_survive_their_runtime", async |node: &mut Node| {
+        let pod = node.run_pod(pod("first")).await;
+        let (code, logs) =
+            node.run(&pod, container("hello", "echo out; echo err >&2; echo $$; hostname; exit 3")).await;
+        assert_eq!(code.exit_code, 3);
+        assert_eq!(code.reason, "Error");
+        assert_eq!(logs.stdout, "out\n1\nfirst\n");
+        assert_eq!(logs.stderr, "err\n");
+
+        let id = node
+            .start(&pod, container("slow", "trap 'exit 7' USR1; echo ready; while :; do sleep 0.1; done"))
+            .await;
+        node.wait_for_log(&id, "ready").await;
+        node.kill_runtime().await;
+        node.start_runtime().await;
+        assert_eq!(node.status(&id).await.state(), cri::ContainerState::ContainerRunning);
+        let answer = node.exec(&id, "echo in; echo bad >&2; kill -USR1 1; exit 5", 0).await.expect("exec");
+        assert_eq!(
+            (answer.exit_code, answer.stdout.as_slice(), answer.stderr.as_slice()),
+            (5, &b"in\n"[..], &b"bad\n"[..])
+        );
+        assert_eq!(node.wait_exit(&id).await.exit_code, 7);
+
+        // The end of a container while no runtime is there.
+        let id = node.start(&pod, container("orphan", "sleep 0.3; exit 9")).await;
+        node.kill_runtime().await;
+        node.wait_for_file(&id, "exit.json").await;
+        node.start_runtime().await;
+        assert_eq!(node.status(&id).await.exit_code, 9);
+        node.remove_pod(&pod).await;
+        node.nothing_is_left().await;
+    });
+}
+
+#[test]
+fn what_cannot_start_says_so_as_runc_does() {
+    inside("what_cannot_start_says_so_as_runc_does", async |node: &mut Node| {
+        let pod = node.run_pod(pod("broken")).await;
+        let mut config = container("none", "");
+        config.command = vec!["foo".into()];
+        config.args.clear();
+        let id = node.create(&pod, config).await;
+        let error = node.try_start(&id).await.expect_err("foo does not exist");
+        assert!(error.message().contains("exec: \"foo\": executable file not found in $PATH"), "{error}");
+        let status = node.status(&id).await;
+        assert_eq!((status.exit_code, status.reason.as_str()), (128, "StartError"));
+        assert!(status.message.contains("executable file not found"), "{}", status.message);
+
+        let mut config = container("image", "true");
+        config.image = Some(cri::ImageSpec { image: "nginx:1.7.9".into(), ..Default::default() });
+        let error = node.try_create(&pod, config).await.expect_err("no such image");
+        assert_eq!(error.code(), tonic::Code::NotFound);
+        let error = node.pull("nginx:1.7.9").await.expect_err("no such image");
+        assert_eq!(error.code(), tonic::Code::NotFound);
+        assert_eq!(
+            error.message(),
+            "failed to pull and unpack image \"docker.io/library/nginx:1.7.9\": not found"
+        );
+
+        let id = node
+            .start(&pod, container("deaf", "trap '' TERM; echo ready; while :; do sleep 0.1; done"))
+            .await;
+        node.wait_for_log(&id, "ready").await;
+        node.stop(&id, 1).await;
+        assert_eq!(node.status(&id).await.exit_code, 137);
+        let slow = node.exec(&id, "true", 0).await.expect_err("it has ended");
+        assert_eq!(slow.code(), tonic::Code::FailedPrecondition);
+        node.remove_pod(&pod).await;
+    });
+}
+
+#[test]
+fn a_container_sees_its_own_root_its_volumes_and_little_of_the_kernel() {
+    inside("a_container_sees_its_own_root_its_volumes_and_little_of_the_kernel", async |node: &mut Node| {
+        let pod = node.run_pod(pod("roots")).await;
+        let volume = node.dir("volume");
+        std::fs::write(volume.join("file"), "from the node").unwrap();
+        let script = "
+            cat /data/file; echo; echo back > /data/answer; touch /ro/x 2>/dev/null || echo read-only;
+            ls /; cat /etc/hostname; grep -c . /proc/mounts > /dev/null; ls /proc | grep -c '^[0-9]';
+            echo x > /proc/sys/kernel/hostname 2>/dev/null || echo protected;
+            wc -c < /proc/kcore; grep CapEff /proc/self/status; mknod /tmp/d b 254 0 && cat /tmp/d 2>&1 | tail -1;
+            ls -l /dev/fd/ > /dev/null && echo devices; readlink /proc/1/exe; pwd; echo $NAME $HOME";
+        let mut config = container("look", script);
+        config.working_dir = "/made/here".into();
+        config.envs = vec![cri::KeyValue { key: "NAME".into(), value: "a value".into() }];
+        let mount = |to: &str, readonly| cri::Mount {
+            container_path: to.into(),
+            host_path: volume.display().to_string(),
+            readonly,
+            ..Default::default()
+        };
+        // `linked` is a symbolic link of the image to `/elsewhere`: it must stay inside.
+        config.mounts = vec![mount("/data", false), mount("/ro", true), mount("/linked/deep", false)];
+        let (_, logs) = node.run(&pod, config).await;
+        let expected = "from the node\nread-only\nbin\ndata\ndev\nelsewhere\netc\nlinked\nmade\nproc\nro\nsys\ntmp\nusr\n\
+                        roots\n";
+        assert!(logs.stdout.starts_with(expected), "{}", logs.stdout);
+        assert!(logs.stdout.contains("protected\n0\n"), "{}", logs.stdout);
+        assert!(logs.stdout.contains("CapEff:\t00000000a80425fb"), "{}", logs.stdout);
+        assert!(logs.stdout.ends_with("devices\n/bin/busybox\n/made/here\na value /\n"), "{}", logs.stdout);
+        assert_eq!(std::fs::read_to_string(volume.join("answer")).unwrap(), "back\n");
+        assert!(!std::path::Path::new("/elsewhere").exists(), "a link of the image led out of it");
+        node.remove_pod(&pod).await;
+    });
+}
+
+#[test]
+fn pods_reach_each_other_and_containers_of_one_pod_share_localhost() {
+    inside("pods_reach_each_other_and_containers_of_one_pod_share_localhost", async |node: &mut Node| {
+        let (one, two) = (node.run_pod(pod("one")).await, node.run_pod(pod("two")).await);
+        let (ip_one, ip_two) = (node.ip(&one).await, node.ip(&two).await);
+        assert_ne!(ip_one, ip_two);
+        let server = "echo serving; nc -l -p 80 -e echo from $(hostname)";
+        let server_one = node.start(&one, container("server", server)).await;
+        node.wait_for_log(&server_one, "serving").await;
+        let (_, logs) = node.run(&two, container("client", &format!("nc -w 5 {ip_one} 80"))).await;
+        assert_eq!(logs.stdout, "from one\n");
+        let server_two = node.start(&two, container("server", server)).await;
+        node.wait_for_log(&server_two, "serving").await;
+        let (_, logs) = node.run(&two, container("neighbour", "nc -w 5 127.0.0.1 80")).await;
+        assert_eq!(logs.stdout, "from two\n");
+        let (_, logs) = node.run(&one, container("hosts", "cat /etc/hosts /etc/resolv.conf")).await;
+        assert!(logs.stdout.contains(&format!("{ip_one}\tone\n")), "{}", logs.stdout);
+        assert!(logs.stdout.contains("nameserver 10.96.0.10\n"), "{}", logs.stdout);
+        node.remove_pod(&one).await;
+        node.remove_pod(&two).await;
+        let third = node.run_pod(pod("three")).await;
+        assert!(![ip_one, ip_two].contains(&node.ip(&third).await), "an address was used again at once");
+        node.remove_pod(&third).await;
+        node.nothing_is_left().await;
+    });
+}
+
+#[test]
+fn events_tell_every_step_in_order() {
+    inside("events_tell_every_step_in_order", async |node: &mut Node| {
+        let mut events = node.events().await;
+        let pod = node.run_pod(pod("watched")).await;
+        let id = node.start(&pod, container("quick", "exit 4")).await;
+        node.wait_exit(&id).await;
+        node.remove_pod(&pod).await;
+        let mut seen = Vec::new();
+        while seen.len() < 8 {
+            let event = tokio::time::timeout(Duration::from_secs(10), events.message()).await;
+            let event = event.expect("an event in time").expect("events").expect("no end");
+            let what = if event.container_id == pod { "pod" } else { "container" };
+            if event.container_event_type() == cri::ContainerEventType::ContainerStoppedEvent
+                && what == "container"
+            {
+                assert_eq!(event.containers_statuses[0].exit_code, 4);
+            }
+            seen.push(format!("{what} {}", event.container_event_type().as_str_name()));
+        }
+        let expected = [
+            "pod CONTAINER_CREATED_EVENT",
+            "pod CONTAINER_STARTED_EVENT",
+            "container CONTAINER_CREATED_EVENT",
+            "container CONTAINER_STARTED_EVENT",
+            "container CONTAINER_STOPPED_EVENT",
+            "pod CONTAINER_STOPPED_EVENT",
+            "container CONTAINER_DELETED_EVENT",
+            "pod CONTAINER_DELETED_EVENT",
+        ];
+        assert_eq!(seen, expected);
+    });
+}
+
+#[test]
+fn limits_hold_where_the_node_has_control_groups() {
+    inside("limits_hold_where_the_node_has_control_groups", async |node: &mut Node| {
+        if let Some(why) = node.limits_not_enforced().await {
+            eprintln!("cannot run here: {why}");
+            return;
+        }
+        let pod = node.run_pod(pod("limits")).await;
+        let mut config = container("greedy", "dd if=/dev/zero of=/dev/shm/x bs=1M count=60; tail /dev/zero");
+        config.linux = Some(cri::LinuxContainerConfig {
+            resources: Some(cri::LinuxContainerResources {
+                memory_limit_in_bytes: 32 << 20,
+                ..Default::default()
+            }),
+            ..Default::default()
+        });
+        let (status, _) = node.run(&pod, config).await;
+        assert_eq!(status.reason, "OOMKilled", "{status:?}");
+        node.remove_pod(&pod).await;
+        node.nothing_is_left().await;
+    });
+}
