@@ -6,6 +6,7 @@ use crate::heart::access::{self, User};
 use crate::heart::delete::DeleteOptions;
 use crate::heart::discovery;
 use crate::heart::openapi;
+use crate::heart::protobuf;
 use crate::heart::query::{ListOptions, VersionMatch, WriteOptions};
 use crate::heart::render::{self, View};
 use crate::heart::request::{RequestInfo, ResourcePath, Route, Verb};
@@ -364,8 +365,9 @@ pub async fn body(request: Request<Incoming>) -> Result<Value, ApiError> {
     match content_type.split(';').next().unwrap_or_default().trim() {
         "" | "application/json" | "text/plain" | "*/*" => parse_json(&bytes),
         "application/yaml" | "application/x-yaml" => parse_yaml(&bytes),
+        protobuf::CONTENT_TYPE => protobuf::decode(&bytes),
         other => Err(ApiError::unsupported_media_type(format!(
-            "the body of the request was in an unknown format ({other}) - accepted media types include: application/json, application/yaml"
+            "the body of the request was in an unknown format ({other}) - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf"
         ))),
     }
 }

@@ -13,6 +13,7 @@ pub mod names;
 pub mod openapi;
 pub mod paging;
 pub mod patches;
+pub mod protobuf;
 pub mod query;
 pub mod render;
 pub mod request;

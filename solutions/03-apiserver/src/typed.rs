@@ -24,13 +24,14 @@ pub struct Decoded {
 /// Read `object` as this kind.
 pub fn decode(resource: &Resource, mut object: Value) -> Result<Decoded, ApiError> {
     meta::drop_nulls(&mut object);
-    canonical_quantities(&mut object);
-    let printed = round_trip(resource, &object).map_err(|error| {
+    let refuse = |why: &str| {
         let (kind, version) = (resource.kind, resource.version);
-        ApiError::bad_request(format!(
-            "{kind} in version \"{version}\" cannot be handled as a {kind}: {error}"
-        ))
-    })?;
+        ApiError::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
+    };
+    if !canonical_quantities(&mut object) {
+        return Err(refuse(QUANTITY_RULE));
+    }
+    let printed = round_trip(resource, &object).map_err(|error| refuse(&error.to_string()))?;
     let mut unknown = Vec::new();
     if let Some(printed) = printed {
         prune(&mut object, &printed, "", &mut unknown);
@@ -83,41 +84,39 @@ const QUANTITY_MAPS: [&str; 9] = [
     "defaultRequest",
 ];
 
+const QUANTITY_RULE: &str =
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+
 /// Write quantities in their canonical form (`0.5` is `500m`): a number becomes text, as in Go.
-fn canonical_quantities(value: &mut Value) {
+/// False when one of them is none.
+fn canonical_quantities(value: &mut Value) -> bool {
     match value {
-        Value::Object(map) => {
-            for (key, value) in map.iter_mut() {
-                match key.as_str() {
-                    // Free text lives here, whatever its keys are called.
-                    "labels" | "annotations" | "data" | "stringData" | "matchLabels" | "nodeSelector" => {}
-                    "sizeLimit" | "divisor" => canonical_quantity(value),
-                    key if QUANTITY_MAPS.contains(&key) && value.is_object() => {
-                        if let Value::Object(map) = value {
-                            map.values_mut().for_each(canonical_quantity);
-                        }
-                    }
-                    _ => canonical_quantities(value),
-                }
+        Value::Object(map) => map.iter_mut().all(|(key, value)| match key.as_str() {
+            // Free text lives here, whatever its keys are called.
+            "labels" | "annotations" | "data" | "stringData" | "matchLabels" | "nodeSelector" => true,
+            "sizeLimit" | "divisor" => canonical_quantity(value),
+            key if QUANTITY_MAPS.contains(&key) && value.is_object() => {
+                value.as_object_mut().is_none_or(|map| map.values_mut().all(canonical_quantity))
             }
-        }
-        Value::Array(list) => list.iter_mut().for_each(canonical_quantities),
-        _ => {}
+            _ => canonical_quantities(value),
+        }),
+        Value::Array(list) => list.iter_mut().all(canonical_quantities),
+        _ => true,
     }
 }
 
-fn canonical_quantity(value: &mut Value) {
+fn canonical_quantity(value: &mut Value) -> bool {
     let text = match &*value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
-        _ => return,
+        // Not a quantity at all: the type says so.
+        _ => return true,
     };
-    // What does not parse is left to validation, which names the field.
-    if let Ok(quantity) = Quantity::parse(&text) {
-        *value = json!(quantity.to_string());
-    } else if value.is_number() {
-        *value = json!(text);
+    match Quantity::parse(&text) {
+        Ok(quantity) => *value = json!(quantity.to_string()),
+        Err(_) => return false,
     }
+    true
 }
 
 fn through<T: DeserializeOwned + Serialize>(value: &Value) -> serde_json::Result<Value> {
