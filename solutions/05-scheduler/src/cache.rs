@@ -60,11 +60,9 @@ impl Cache {
 
     /// Counts a pod on the node that was chosen for it, before the API server knows.
     pub fn assume(&mut self, pod: &Arc<Pod>, node: &str) {
-        // lab:begin 05.4 the pod takes its room now: every later decision must see it
         let key = pod_key(pod);
         assert!(!self.placed.contains_key(&key), "pod {key} was placed twice");
         self.place(key, Arc::clone(pod), node.to_owned(), true);
-        // lab:end
     }
 
     /// The watch shows the pod on a node. Whatever was assumed, this is the truth.
@@ -80,11 +78,9 @@ impl Cache {
     /// The binding failed: an assumed pod gives its room back. A confirmed one
     /// keeps it, since the API server has the last word.
     pub fn forget(&mut self, key: &str) {
-        // lab:begin 05.4 undo the assumption, and only an assumption
         if self.placed.get(key).is_some_and(|placed| placed.assumed) {
             self.remove_pod(key);
         }
-        // lab:end
     }
 
     /// The pod is gone, or has ended. True if it took room.

@@ -82,8 +82,14 @@ pub struct SchedulingQueue {
 /// How long a pod is left alone after so many attempts.
 pub fn backoff_after(attempts: u32) -> Duration {
     // lab:begin 05.1 one second, doubled by every attempt after the first, never above ten
-    let doublings = attempts.saturating_sub(1).min(16);
-    (FIRST_BACKOFF * 2u32.pow(doublings)).min(LONGEST_BACKOFF)
+    let mut backoff = FIRST_BACKOFF;
+    for _ in 1..attempts {
+        backoff *= 2;
+        if backoff >= LONGEST_BACKOFF {
+            return LONGEST_BACKOFF;
+        }
+    }
+    backoff
     // lab:end
 }
 
@@ -123,8 +129,15 @@ impl SchedulingQueue {
     /// The next pod to place. It leaves the queue: hand it back with
     /// [`SchedulingQueue::no_node_fits`] or [`SchedulingQueue::failed`] if it was not bound.
     pub fn pop(&mut self, now: Timestamp) -> Option<QueuedPod> {
-        self.flush(now);
-        // lab:begin 05.1 highest priority first, then the one that waits longest
+        // lab:begin 05.1 first wake whose time has come; then take the highest rank
+        while let Some((at, key)) = self.timers.first().cloned() {
+            if at > now {
+                break;
+            }
+            if let Some((queued, _)) = self.take(&key) {
+                self.put(key, queued, Place::Active);
+            }
+        }
         let (_, _, key) = self.active.first().cloned()?;
         let (mut queued, _) = self.take(&key)?;
         queued.attempts += 1;
@@ -169,18 +182,6 @@ impl SchedulingQueue {
     /// When to look again if nothing happens until then.
     pub fn next_wakeup(&self) -> Option<Timestamp> {
         self.timers.first().map(|(at, _)| *at)
-    }
-
-    /// Moves the pods whose time has come to the active ones.
-    fn flush(&mut self, now: Timestamp) {
-        while let Some((at, key)) = self.timers.first().cloned() {
-            if at > now {
-                break;
-            }
-            if let Some((queued, _)) = self.take(&key) {
-                self.put(key, queued, Place::Active);
-            }
-        }
     }
 
     fn put_when_ready(&mut self, key: String, queued: QueuedPod, now: Timestamp) {

@@ -13,9 +13,9 @@ use k8s_openapi::api::core::v1::{Node, Pod, PodCondition};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::cache::Cache;
-use crate::pod::{self, has_ended, is_ours_to_place, pod_key, unschedulable_condition};
+use crate::pod::{self, has_ended, is_ours_to_place, pod_key};
 use crate::queue::{ClusterEvent, QueuedPod, SchedulingQueue};
-use crate::schedule::{Decision, Profile, schedule};
+use crate::schedule::Profile;
 
 /// What the shell must do.
 #[derive(Clone, Debug)]
@@ -109,6 +109,7 @@ impl Scheduler {
 
     /// It did not. The room is free again, and the pod tries again after a back-off.
     pub fn handle_bind_failed(&mut self, key: &str, now: Timestamp) {
+        // lab:begin 05.4 forget the assumption, queue the pod again, and tell the others that there is room
         if let Some(queued) = self.binding.remove(key) {
             self.cache.forget(key);
             if self.cache.placed_uid(key).is_none() {
@@ -116,12 +117,16 @@ impl Scheduler {
                 self.queue.cluster_event(ClusterEvent::PodGone, now);
             }
         }
+        // lab:end
     }
 
     /// The next decision, if a pod waits for one. `tie` chooses among equally good nodes.
     pub fn poll(&mut self, now: Timestamp, tie: u64) -> Option<Action> {
         let queued = self.queue.pop(now)?;
         let pod = Arc::clone(&queued.pod);
+        // lab:begin 05.4 a node: assume it, remember the binding; no node: wait, and say why
+        use crate::pod::unschedulable_condition;
+        use crate::schedule::{Decision, schedule};
         match schedule(&self.cache, &pod, &self.profile, tie) {
             Ok(Decision { node, .. }) => {
                 self.cache.assume(&pod, &node);
@@ -135,6 +140,7 @@ impl Scheduler {
                 Some(Action::TellWaiting { pod, message, condition })
             }
         }
+        // lab:end
     }
 
     /// When to poll again if nothing comes in before.

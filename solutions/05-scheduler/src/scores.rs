@@ -108,7 +108,7 @@ impl Score for NodeResourcesFit {
             Packing::MostAllocated => mean,
             Packing::Hybrid => (mean + balance(used)) / 2.0,
         };
-        (share * MAX_SCORE as f64) as i64
+        (share * MAX_SCORE as f64).round() as i64
         // lab:end
     }
 }
@@ -131,7 +131,7 @@ impl Score for BalancedAllocation {
     }
 
     fn score(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> i64 {
-        (balance(fractions(cycle, node)) * MAX_SCORE as f64) as i64
+        (balance(fractions(cycle, node)) * MAX_SCORE as f64).round() as i64
     }
 }
 

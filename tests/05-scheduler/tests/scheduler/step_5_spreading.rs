@@ -1,0 +1,143 @@
+//! Replicas apart: by default over hosts and zones, by constraint over any domain.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+use proptest::prelude::*;
+
+use crate::heart::Packing;
+use crate::heart::cache::Cache;
+use crate::heart::schedule::{Profile, schedule};
+use crate::{Arc, bound, json, node, node_with, owned, pod_asking, pod_with, profile};
+
+/// Places replicas one after the other, and counts them by node.
+fn place(
+    cache: &mut Cache,
+    replicas: usize,
+    profile: &Profile,
+    pod: impl Fn(usize) -> Arc<Pod>,
+) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for replica in 0..replicas {
+        let pod = pod(replica);
+        let Ok(decision) = schedule(cache, &pod, profile, replica as u64) else {
+            break;
+        };
+        cache.assume(&pod, &decision.node);
+        *counts.entry(decision.node).or_default() += 1;
+    }
+    counts
+}
+
+fn replica(index: usize) -> Arc<Pod> {
+    owned(&pod_asking(&format!("r{index}"), 10, 10), "set")
+}
+
+#[test]
+fn two_replicas_land_on_two_nodes_even_if_one_node_is_busier() {
+    let mut cache = Cache::default();
+    cache.set_node(node("busy", 2000, 4000));
+    cache.set_node(node("idle", 2000, 4000));
+    cache.confirm(bound(&pod_asking("other", 600, 1200), "busy"));
+    let counts = place(&mut cache, 2, &profile(), replica);
+    assert_eq!(counts, BTreeMap::from([("busy".to_owned(), 1), ("idle".to_owned(), 1)]));
+}
+
+#[test]
+fn pods_without_an_owner_do_not_care() {
+    let mut cache = Cache::default();
+    cache.set_node(node("a", 2000, 4000));
+    cache.set_node(node("b", 2000, 4000));
+    let best_fit = Profile::new(Packing::MostAllocated);
+    let counts = place(&mut cache, 2, &best_fit, |index| pod_asking(&format!("r{index}"), 500, 1000));
+    assert_eq!(counts.len(), 1, "best fit alone fills one node: {counts:?}");
+}
+
+#[test]
+fn replicas_spread_over_zones_before_they_double_up_in_one() {
+    let mut cache = Cache::default();
+    for (name, zone) in [("a1", "a"), ("a2", "a"), ("b1", "b")] {
+        let labels = json!({ "kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone });
+        cache.set_node(node_with(name, 2000, 4000, json!({ "metadata": { "labels": labels } })));
+    }
+    let counts = place(&mut cache, 2, &profile(), replica);
+    assert!(counts.contains_key("b1"), "one of two replicas belongs into zone b: {counts:?}");
+}
+
+fn in_zone(name: &str, zone: Option<&str>) -> Arc<Node> {
+    let mut labels = json!({ "kubernetes.io/hostname": name });
+    if let Some(zone) = zone {
+        labels["zone"] = json!(zone);
+    }
+    node_with(name, 100_000, 100_000, json!({ "metadata": { "labels": labels } }))
+}
+
+fn constrained(name: &str, when: &str, max_skew: i64) -> Arc<Pod> {
+    let constraint = json!({
+        "maxSkew": max_skew, "topologyKey": "zone", "whenUnsatisfiable": when,
+        "labelSelector": { "matchLabels": { "app": "web" } },
+    });
+    let mut pod = Pod::clone(&pod_with(name, json!({ "topologySpreadConstraints": [constraint] })));
+    pod.metadata.labels = Some(BTreeMap::from([("app".to_owned(), "web".to_owned())]));
+    Arc::new(pod)
+}
+
+#[test]
+fn a_node_without_the_key_is_refused_by_a_constraint_that_must_hold() {
+    let mut cache = Cache::default();
+    cache.set_node(in_zone("n1", None));
+    let error = schedule(&cache, &constrained("p", "DoNotSchedule", 1), &profile(), 0).expect_err("no zone");
+    assert_eq!(
+        error.to_string(),
+        "0/1 nodes are available: 1 node(s) didn't match pod topology spread constraints (missing required \
+         label). preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.",
+    );
+    assert!(schedule(&cache, &constrained("p", "ScheduleAnyway", 1), &profile(), 0).is_ok());
+}
+
+#[test]
+fn a_domain_that_is_ahead_is_refused_until_the_others_catch_up() {
+    let mut cache = Cache::default();
+    cache.set_node(in_zone("a1", Some("a")));
+    let cordoned = json!({ "metadata": { "labels": { "zone": "b" } }, "spec": { "unschedulable": true } });
+    cache.set_node(node_with("b1", 1000, 1000, cordoned));
+    cache.confirm(bound(&constrained("p0", "DoNotSchedule", 1), "a1"));
+    let error = schedule(&cache, &constrained("p1", "DoNotSchedule", 1), &profile(), 0).expect_err("skew");
+    assert!(error.to_string().contains("1 node(s) didn't match pod topology spread constraints,"), "{error}");
+    assert!(schedule(&cache, &constrained("p2", "DoNotSchedule", 2), &profile(), 0).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn replicas_on_equal_nodes_differ_by_one_at_most(nodes in 1..6usize, replicas in 0..20usize) {
+        let mut cache = Cache::default();
+        for index in 0..nodes {
+            cache.set_node(node(&format!("n{index}"), 4000, 8000));
+        }
+        let counts = place(&mut cache, replicas, &profile(), replica);
+        let most = counts.values().max().copied().unwrap_or(0);
+        let least = if counts.len() < nodes { 0 } else { counts.values().min().copied().unwrap_or(0) };
+        prop_assert_eq!(counts.values().sum::<usize>(), replicas);
+        prop_assert!(most - least <= 1, "{:?}", counts);
+    }
+
+    #[test]
+    fn no_zone_ever_gets_further_ahead_than_max_skew(
+        zones in prop::collection::vec(0..3u8, 1..7), replicas in 0..15usize, max_skew in 1..4i64,
+    ) {
+        let mut cache = Cache::default();
+        for (index, zone) in zones.iter().enumerate() {
+            cache.set_node(in_zone(&format!("n{index}"), Some(&format!("z{zone}"))));
+        }
+        let mut counts: BTreeMap<u8, i64> = zones.iter().map(|zone| (*zone, 0)).collect();
+        for replica in 0..replicas {
+            let pod = constrained(&format!("p{replica}"), "DoNotSchedule", max_skew);
+            let decision = schedule(&cache, &pod, &profile(), replica as u64).expect("the emptiest zone is open");
+            cache.assume(&pod, &decision.node);
+            let index: usize = decision.node[1..].parse().expect("a node's number");
+            *counts.get_mut(&zones[index]).expect("a zone") += 1;
+            let (most, least) = (counts.values().max().unwrap_or(&0), counts.values().min().unwrap_or(&0));
+            prop_assert!(most - least <= max_skew, "{:?}", counts);
+        }
+    }
+}
