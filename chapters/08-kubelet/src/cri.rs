@@ -3,7 +3,7 @@
 //! The channel connects when it is first used and again after it broke, so a runtime that restarts
 //! costs the calls under way and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -51,17 +51,8 @@ pub struct Cri {
     pub images: ImageServiceClient<Channel>,
 }
 
-/// One pod as the runtime has it, with what the core does not need.
-#[derive(Clone, Debug, Default)]
-pub struct Record {
-    pub pod: RuntimePod,
-    /// Namespace and name, from the labels.
-    pub namespace: String,
-    pub name: String,
-}
-
-/// Every pod that the runtime knows, with its namespace and name.
-pub type Known = BTreeMap<Uid, (String, String)>;
+/// Every pod that the runtime knows.
+pub type Known = BTreeSet<Uid>;
 
 impl Cri {
     pub fn new(endpoint: &str) -> anyhow::Result<Cri> {
@@ -88,15 +79,13 @@ impl Cri {
         let labels = (sandboxes.get_ref().items.iter().map(|s| &s.labels))
             .chain(containers.get_ref().containers.iter().map(|c| &c.labels));
         for labels in labels {
-            if let Some((uid, namespace, name)) = identity(labels) {
-                known.insert(uid, (namespace, name));
-            }
+            known.extend(identity(labels));
         }
         Ok(known)
     }
 
     /// Everything about one pod.
-    pub async fn pod(&self, uid: &Uid) -> Result<Record, Status> {
+    pub async fn pod(&self, uid: &Uid) -> Result<RuntimePod, Status> {
         let label_selector = BTreeMap::from([(names::POD_UID.to_owned(), uid.0.clone())]);
         let of_pod = pb::PodSandboxFilter { label_selector: label_selector.clone(), ..Default::default() };
         let of_container = pb::ContainerFilter { label_selector, ..Default::default() };
@@ -106,18 +95,11 @@ impl Cri {
             b.list_containers(pb::ListContainersRequest { filter: Some(of_container) }),
         )?;
         let (sandboxes, containers) = (sandboxes.into_inner().items, containers.into_inner().containers);
-        let mut record = Record::default();
-        for labels in sandboxes.iter().map(|s| &s.labels).chain(containers.iter().map(|c| &c.labels)) {
-            if let Some((_, namespace, name)) = identity(labels) {
-                (record.namespace, record.name) = (namespace, name);
-            }
-        }
         let (sandboxes, containers) = tokio::join!(
             join_all(sandboxes.iter().map(|s| self.sandbox(&s.id))),
             join_all(containers.iter().map(|c| self.container(&c.id, &c.pod_sandbox_id))),
         );
-        record.pod = RuntimePod::new(present(sandboxes)?, present(containers)?);
-        Ok(record)
+        Ok(RuntimePod::new(present(sandboxes)?, present(containers)?))
     }
 
     async fn sandbox(&self, id: &str) -> Result<Option<Sandbox>, Status> {
@@ -154,10 +136,9 @@ fn present<T>(answers: Vec<Result<Option<T>, Status>>) -> Result<Vec<T>, Status>
         .collect()
 }
 
-/// uid, namespace and name out of the kubelet's labels; `None` for what is not the kubelet's.
-pub fn identity(labels: &BTreeMap<String, String>) -> Option<(Uid, String, String)> {
-    let get = |key: &str| labels.get(key).cloned();
-    Some((Uid(get(names::POD_UID)?), get(names::POD_NAMESPACE)?, get(names::POD_NAME)?))
+/// The pod's uid, out of the kubelet's labels; `None` for what is not the kubelet's.
+pub fn identity(labels: &BTreeMap<String, String>) -> Option<Uid> {
+    labels.get(names::POD_UID).cloned().map(Uid)
 }
 
 fn container(s: pb::ContainerStatus, sandbox_id: &str) -> RuntimeContainer {
@@ -180,8 +161,9 @@ fn container(s: pb::ContainerStatus, sandbox_id: &str) -> RuntimeContainer {
         started_at: (s.started_at > 0).then(|| time(s.started_at)),
         finished_at: (s.finished_at > 0).then(|| time(s.finished_at)),
         exit_code: s.exit_code,
-        image: s.image.as_ref().map(|i| i.image.clone()).unwrap_or_default(),
-        image_id: [&s.image_id, &s.image_ref]
+        image: image_name(&s),
+        // What it resolved to: by content, so preferably with the digest of its manifest.
+        image_id: [&s.image_ref, &s.image_id]
             .into_iter()
             .find(|i| !i.is_empty())
             .cloned()
@@ -190,6 +172,13 @@ fn container(s: pb::ContainerStatus, sandbox_id: &str) -> RuntimeContainer {
         message: s.message,
         id: s.id,
     }
+}
+
+/// The image's name for people: what its author wrote, where the runtime has only an id.
+fn image_name(s: &pb::ContainerStatus) -> String {
+    let image = s.image.clone().unwrap_or_default();
+    let is_id = image.image.is_empty() || image.image.starts_with("sha256:");
+    if is_id && !image.user_specified_image.is_empty() { image.user_specified_image } else { image.image }
 }
 
 fn time(nanoseconds: i64) -> Timestamp {

@@ -157,14 +157,18 @@ impl Dirs {
         remove_all(&volumes)
     }
 
-    /// Removes everything that the pod had, its logs too if its name is known.
-    pub fn remove(&self, uid: &Uid, log_directory: Option<&str>) -> io::Result<()> {
+    /// Removes everything that the pod had, its logs too.
+    pub fn remove(&self, uid: &Uid) -> io::Result<()> {
         self.tear_down(uid)?;
         remove_all(&self.pod(uid))?;
-        match log_directory {
-            Some(name) => remove_all(&self.logs.join(name)),
-            None => Ok(()),
+        // By uid: of a pod that only the disk knows the name is not known.
+        let of_pod = format!("_{uid}");
+        for entry in fs::read_dir(&self.logs).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().ends_with(&of_pod) {
+                remove_all(&entry.path())?;
+            }
         }
+        Ok(())
     }
 }
 

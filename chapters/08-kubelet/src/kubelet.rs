@@ -190,6 +190,7 @@ async fn listen(cri: Cri, events: mpsc::Sender<Event>, moved: watch::Sender<u64>
         if let Err(e) = listen_once(&cri, &events, &moved, &mut delay).await {
             debug!(error = e.message(), "the runtime is away");
         }
+        // Whoever asks the runtime how it is asks again.
         moved.send_modify(|n| *n += 1);
         tokio::time::sleep(delay).await;
         delay = (delay * 2).min(Duration::from_secs(1));
@@ -206,6 +207,7 @@ async fn listen_once(
     // Some runtimes answer this call only with their first event, so the list does not wait for it.
     let mut opening = std::pin::pin!(client.get_container_events(pb::GetEventsRequest {}));
     let mut stream = None;
+    let mut seen = false;
     let mut relist = tokio::time::interval(RELIST);
     loop {
         let message = tokio::select! {
@@ -218,7 +220,9 @@ async fn listen_once(
             _ = relist.tick() => {
                 let known = cri.known().await?;
                 *delay = Duration::from_millis(20);
-                moved.send_modify(|n| *n += 1);
+                if !std::mem::replace(&mut seen, true) {
+                    moved.send_modify(|n| *n += 1);
+                }
                 if events.send(Event::Listed(known)).await.is_err() {
                     return Ok(());
                 }
@@ -232,7 +236,7 @@ async fn listen_once(
         let sandbox = message.pod_sandbox_status.as_ref().map(|s| &s.labels);
         let labels = sandbox.into_iter().chain(message.containers_statuses.iter().map(|c| &c.labels));
         match labels.filter_map(identity).next() {
-            Some((uid, ..)) => {
+            Some(uid) => {
                 if events.send(Event::Container(uid)).await.is_err() {
                     return Ok(());
                 }
@@ -257,7 +261,7 @@ impl Loop {
             Event::Pod(change) => self.pod_changed(change),
             Event::Container(uid) => self.input(&uid, Input::Wake),
             Event::Listed(known) => {
-                self.known = known.into_keys().chain(self.ctx.dirs.known()).collect();
+                self.known = known.into_iter().chain(self.ctx.dirs.known()).collect();
                 self.kill_orphans();
                 self.wake_all(|_| true);
             }
@@ -418,7 +422,7 @@ impl Loop {
         if entry.worker.state() == PodState::Syncing
             && let (Some(pod), Some(record)) = (entry.pod.clone(), &report.runtime)
         {
-            renew_probes(&mut entry.probes, &pod, &record.pod);
+            renew_probes(&mut entry.probes, &pod, record);
         }
         self.input(&uid, Input::Done(report.outcome));
         if let Some(entry) = self.pods.get_mut(&uid)

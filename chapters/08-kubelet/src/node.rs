@@ -144,8 +144,8 @@ pub async fn run(
     mut runtime_moves: watch::Receiver<u64>,
 ) {
     let name = ctx.machine.name.clone();
-    ctx.recorder.event(&reference(&name), "Normal", "Starting", "Starting kubelet.");
     let mut current = register(&ctx).await;
+    ctx.recorder.event(&reference(&name), "Normal", "Starting", "Starting kubelet.");
     let query = Query { field_selector: Some(format!("metadata.name={name}")), ..Query::default() };
     let informer = Informer::<api::Node>::start(&ctx.client, query);
     let mut changes = informer.subscribe();

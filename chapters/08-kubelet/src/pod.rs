@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use crate::args::Args;
 use crate::config;
-use crate::cri::{Cri, Record};
+use crate::cri::Cri;
 use crate::disk::{Dirs, make_dir};
 use crate::heart::actions::{PodActions, Start, View, compute};
 use crate::heart::backoff::{Backoff, go_duration};
@@ -24,7 +24,8 @@ use crate::heart::node::Machine;
 use crate::heart::probe::Verdicts;
 use crate::heart::status::{self, StatusView};
 use crate::heart::types::{
-    RunState, SignedDuration, Timestamp, Uid, Waiting, WaitingReasons, find_container, is_host_network, spec,
+    RunState, RuntimePod, SignedDuration, Timestamp, Uid, Waiting, WaitingReasons, find_container,
+    is_host_network, spec,
 };
 use crate::heart::volumes::{OnDisk, VolumePlan, plan};
 use crate::heart::worker::{Outcome, Work};
@@ -110,7 +111,7 @@ pub struct Report {
     pub memory: Memory,
     pub outcome: Outcome,
     /// The runtime's view at the end, if it was reached.
-    pub runtime: Option<Record>,
+    pub runtime: Option<RuntimePod>,
     /// When to look again even if nothing happens.
     pub wake_at: Option<Timestamp>,
 }
@@ -133,7 +134,7 @@ pub struct Job<'a> {
     pub ctx: &'a Ctx,
     pub order: &'a Order,
     pub memory: &'a mut Memory,
-    pub record: Record,
+    pub record: RuntimePod,
 }
 
 pub async fn run(ctx: Arc<Ctx>, order: Order, mut memory: Memory) -> Report {
@@ -145,7 +146,7 @@ pub async fn run(ctx: Arc<Ctx>, order: Order, mut memory: Memory) -> Report {
         memory.pulls.clear();
         memory.pull_failed.clear();
     }
-    let mut job = Job { ctx: &ctx, order: &order, memory: &mut memory, record: Record::default() };
+    let mut job = Job { ctx: &ctx, order: &order, memory: &mut memory, record: RuntimePod::default() };
     let mut reached = true;
     let result = match job.fetch().await {
         Err(e) => {
@@ -217,12 +218,12 @@ impl Job<'_> {
     /// Asks the runtime anew, and shows the answer to the rest of the kubelet.
     pub async fn fetch(&mut self) -> Result<(), SyncError> {
         let mut record = self.ctx.cri.pod(&self.order.uid).await?;
-        for c in &mut record.pod.containers {
+        for c in &mut record.containers {
             if c.state == RunState::Exited && c.message.is_empty() {
                 c.message = self.last_words(&c.name, c.restart_count, c.exit_code);
             }
         }
-        self.ctx.registry.set_runtime(&self.order.uid, &record.pod);
+        self.ctx.registry.set_runtime(&self.order.uid, &record);
         self.record = record;
         Ok(())
     }
@@ -251,7 +252,7 @@ impl Job<'_> {
         let status = status::generate(&StatusView {
             pod,
             old: &old,
-            runtime: &self.record.pod,
+            runtime: &self.record,
             waiting: &self.memory.waiting,
             verdicts: &self.order.verdicts,
             host_ip: &self.ctx.machine.internal_ip,
@@ -274,7 +275,7 @@ impl Job<'_> {
             }
             let mut actions = compute(&View {
                 pod,
-                runtime: &self.record.pod,
+                runtime: &self.record,
                 verdicts: &self.order.verdicts,
                 backoff: &self.memory.restarts,
                 now: Timestamp::now(),
@@ -296,11 +297,11 @@ impl Job<'_> {
         if self.interrupted() {
             return Ok(Outcome::Interrupted);
         }
-        let over = status::is_over(&status) && self.record.pod.running().next().is_none();
+        let over = status::is_over(&status) && self.record.running().next().is_none();
         if over {
             return Ok(Outcome::Finished);
         }
-        if self.record.pod.running().next().is_some() {
+        if self.record.running().next().is_some() {
             // Files that changed at their source reach the containers.
             self.volumes(pod).await?;
         }
@@ -350,12 +351,12 @@ impl Job<'_> {
                 self.fetch().await?;
                 (id, attempt)
             }
-            None => match self.record.pod.ready_sandbox() {
+            None => match self.record.ready_sandbox() {
                 Some(s) => (s.id.clone(), s.attempt),
                 None => return Ok(()),
             },
         };
-        sources.pod_ips = match self.record.pod.ready_sandbox() {
+        sources.pod_ips = match self.record.ready_sandbox() {
             Some(s) if !is_host_network(pod) => s.ips.clone(),
             _ => vec![self.ctx.machine.internal_ip.clone()],
         };
@@ -485,7 +486,7 @@ impl Job<'_> {
         if names::namespace(pod) != "default" {
             services.extend(self.ctx.services.get("default", "kubernetes"));
         }
-        let ips = self.record.pod.ready_sandbox().map(|s| s.ips.clone()).unwrap_or_default();
+        let ips = self.record.ready_sandbox().map(|s| s.ips.clone()).unwrap_or_default();
         Sources {
             config_maps: found.config_maps,
             secrets: found.secrets,

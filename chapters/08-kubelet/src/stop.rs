@@ -73,15 +73,15 @@ pub async fn kill_some(job: &Job<'_>, pod: &api::Pod, kills: &[Kill]) -> Result<
 }
 
 fn ips(job: &Job<'_>) -> Vec<String> {
-    job.record.pod.ready_sandbox().map(|s| s.ips.clone()).unwrap_or_default()
+    job.record.ready_sandbox().map(|s| s.ips.clone()).unwrap_or_default()
 }
 
 /// Stops all containers in their order, then the sandboxes. Breaks off when it is interrupted.
 pub async fn kill_pod(job: &Job<'_>, limit: Option<i64>) -> Result<(), SyncError> {
     let pod = job.order.pod.as_deref();
     let ips = ips(job);
-    for wave in stop_order(pod, &job.record.pod) {
-        let running = job.record.pod.running().filter(|c| wave.contains(&c.id));
+    for wave in stop_order(pod, &job.record) {
+        let running = job.record.running().filter(|c| wave.contains(&c.id));
         let kills: Vec<Kill> = running
             .map(|c| Kill {
                 id: c.id.clone(),
@@ -93,7 +93,7 @@ pub async fn kill_pod(job: &Job<'_>, limit: Option<i64>) -> Result<(), SyncError
         let all = join_all(kills.iter().map(|k| kill(job.ctx, pod, &ips, k, limit))).await;
         all.into_iter().collect::<Result<(), SyncError>>()?;
     }
-    for sandbox in &job.record.pod.sandboxes {
+    for sandbox in &job.record.sandboxes {
         let request = pb::StopPodSandboxRequest { pod_sandbox_id: sandbox.id.clone() };
         gone_is_fine(job.ctx.cri.runtime.clone().stop_pod_sandbox(request).await)?;
     }
@@ -109,7 +109,7 @@ pub async fn terminate(job: &mut Job<'_>, limit: Option<i64>) -> Result<Outcome,
         _ = interrupt.wait_for(|stop| *stop) => return Ok(Outcome::Interrupted),
     }
     job.fetch().await?;
-    if let Some(c) = job.record.pod.running().next() {
+    if let Some(c) = job.record.running().next() {
         let message = format!("container {} is still running", c.name);
         return Err(SyncError { reason: "FailedKillPod", message });
     }
@@ -135,22 +135,17 @@ pub async fn clean_up(job: &mut Job<'_>, remove: bool) -> Result<Outcome, SyncEr
         job.ctx.dirs.tear_down(uid).map_err(failed)?;
         return Ok(Outcome::Ok);
     }
-    for sandbox in &job.record.pod.sandboxes {
+    for sandbox in &job.record.sandboxes {
         let mut cri = job.ctx.cri.runtime.clone();
         let stop = pb::StopPodSandboxRequest { pod_sandbox_id: sandbox.id.clone() };
         gone_is_fine(cri.stop_pod_sandbox(stop).await)?;
         let remove = pb::RemovePodSandboxRequest { pod_sandbox_id: sandbox.id.clone() };
         gone_is_fine(cri.remove_pod_sandbox(remove).await)?;
     }
-    for container in &job.record.pod.containers {
+    for container in &job.record.containers {
         remove_container(job, &container.id).await?;
     }
-    let (namespace, name) = match &job.order.pod {
-        Some(pod) => (names::namespace(pod), names::name(pod)),
-        None => (job.record.namespace.as_str(), job.record.name.as_str()),
-    };
-    let logs = (!name.is_empty()).then(|| names::log_directory(namespace, name, uid));
-    job.ctx.dirs.remove(uid, logs.as_deref()).map_err(failed)?;
+    job.ctx.dirs.remove(uid).map_err(failed)?;
     job.fetch().await?;
     if job.order.pod.is_some() {
         job.ctx.statuses.finish(uid);
