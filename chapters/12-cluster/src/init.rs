@@ -100,7 +100,7 @@ async fn serve(spec: NodeSpec, socket: UnixStream) -> Result<()> {
     let mut programs = Programs::new(plan::NODE_BINARY.into(), plan::NODE_LOGS.into());
     for mut component in commands::on_node(&spec.addresses, &spec.node, "/kubepods") {
         commands::apply(&spec.settings, &mut component);
-        programs.add(component, None);
+        programs.add(component, Vec::new());
     }
     info!(node = spec.node.name, "up");
 

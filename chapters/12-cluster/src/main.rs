@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use cluster::control::{Client, Request};
 use cluster::home::Home;
-use cluster::{down, enter, guard, init, logs, pause, sandbox, status, up, web};
+use cluster::{down, enter, guard, images, init, logs, pause, sandbox, status, up, web};
 
 #[derive(Parser, Debug)]
 #[command(name = "coracle", version, about = "A Kubernetes that you build yourself", max_term_width = 100)]
@@ -38,6 +38,9 @@ enum Command {
     /// Switch a node off or on
     #[command(subcommand)]
     Node(NodeVerb),
+    /// What the nodes can run without a network
+    #[command(subcommand)]
+    Image(images::Verb),
     /// Print the path of the administrator's kubeconfig
     Kubeconfig,
     /// Run the host's etcdctl against the store
@@ -54,6 +57,10 @@ enum Command {
     Scheduler(scheduler::Args),
     /// The controllers: deployments, replica sets, endpoints, nodes, namespaces, garbage
     ControllerManager(controllers::Args),
+    /// Containers and pod sandboxes behind CRI
+    Runtime(runtime::Args),
+    /// Routes from a node to the pods of the others
+    NodeRoutes(runtime::routes::Args),
     /// Runs the pods of a node
     Kubelet(kubelet::Args),
     /// Rules in a node's kernel that carry Services
@@ -87,6 +94,10 @@ enum NodeVerb {
 }
 
 fn main() -> ExitCode {
+    // The CNI plugin and the shim answer before anything else is set up.
+    if let Some(code) = runtime::early_dispatch() {
+        return code;
+    }
     start_log();
     // A component that has its own provider does not mind.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -135,12 +146,15 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Logs(args) => logs::run(&Home::existing(wish)?, &args)?,
         Command::Enter(args) => return enter::run(&Home::existing(wish)?, args),
         Command::Node(verb) => node(&Home::existing(wish)?, verb)?,
+        Command::Image(verb) => images::run(&Home::open(wish)?, verb)?,
         Command::Kubeconfig => println!("{}", Home::existing(wish)?.kubeconfig().display()),
         Command::Etcdctl { arguments } => return etcdctl(&Home::existing(wish)?, &arguments),
         Command::Store(args) => on_two_threads(store::run(args))?,
         Command::Apiserver(args) => on_two_threads(apiserver::run(args))?,
         Command::Scheduler(args) => on_one_thread(scheduler::run(args))?,
         Command::ControllerManager(args) => on_one_thread(controllers::run(args))?,
+        Command::Runtime(args) => on_one_thread(runtime::run(args))?,
+        Command::NodeRoutes(args) => on_one_thread(runtime::routes::run(args))?,
         Command::Kubelet(args) => on_one_thread(kubelet::run(args))?,
         Command::KubeProxy(args) => on_one_thread(kube_proxy::run(args))?,
         Command::Pause => pause::run()?,

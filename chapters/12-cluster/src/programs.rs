@@ -31,7 +31,7 @@ pub struct Programs {
     binary: PathBuf,
     logs: PathBuf,
     /// Listening sockets, by the component that is handed them.
-    sockets: BTreeMap<String, RawFd>,
+    sockets: BTreeMap<String, Vec<RawFd>>,
     epoch: Instant,
     /// When the epoch was, in milliseconds since 1970.
     epoch_ms: i64,
@@ -53,14 +53,12 @@ impl Programs {
         }
     }
 
-    /// Adds a component, to be started now, which inherits `socket`.
-    pub fn add(&mut self, component: Component, socket: Option<RawFd>) {
+    /// Adds a component, to be started now, which inherits `sockets`.
+    pub fn add(&mut self, component: Component, sockets: Vec<RawFd>) {
         let name = component.name.clone();
         self.supervisor.add(&name, component.tier);
         self.supervisor.handle_start(&name, self.now());
-        if let Some(socket) = socket {
-            self.sockets.insert(name.clone(), socket);
-        }
+        self.sockets.insert(name.clone(), sockets);
         self.components.insert(name, component);
     }
 
@@ -97,7 +95,7 @@ impl Programs {
             .stdout(log.try_clone()?)
             .stderr(log)
             .process_group(0);
-        if let Some(&socket) = self.sockets.get(name) {
+        for &socket in self.sockets.get(name).into_iter().flatten() {
             // SAFETY: one fcntl, which is safe between fork and exec.
             unsafe { command.pre_exec(move || sys::set_inherited(socket, true)) };
         }

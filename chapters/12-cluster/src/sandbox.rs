@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -178,6 +179,9 @@ async fn serve(
 
     let network = Network::open()?;
     network.set_up_machine_room(&spec.addresses).await?;
+    // What the API server connects to, before the store has started and while it is away.
+    let store_inside =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 2379)).context("opening the store's port inside")?;
     let mut programs = Programs::new(home.paths.binary(), home.logs());
     let control_plane = ControlPlane {
         addresses: spec.addresses.clone(),
@@ -185,16 +189,16 @@ async fn serve(
         kubeconfigs: home.kubeconfigs(),
         data: home.join("store"),
         api_socket: api.as_raw_fd(),
-        store_socket: store.as_raw_fd(),
+        store_sockets: vec![store.as_raw_fd(), store_inside.as_raw_fd()],
     };
     for mut component in commands::control_plane(&control_plane) {
         commands::apply(&spec.settings, &mut component);
-        let socket = match component.name.as_str() {
-            "apiserver" => Some(api.as_raw_fd()),
-            "store" => Some(store.as_raw_fd()),
-            _ => None,
+        let sockets = match component.name.as_str() {
+            "apiserver" => vec![control_plane.api_socket],
+            "store" => control_plane.store_sockets.clone(),
+            _ => Vec::new(),
         };
-        programs.add(component, socket);
+        programs.add(component, sockets);
     }
     for node in &spec.nodes {
         programs.supervisor.add(&node.name, NODE_TIER);

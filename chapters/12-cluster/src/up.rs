@@ -19,7 +19,7 @@ use crate::heart::mounts::Cgroups;
 use crate::heart::{AddressPlan, Node};
 use crate::home::{Home, Memory, write_atomically};
 use crate::sandbox::Spec;
-use crate::{pki, programs, ready, sys};
+use crate::{images, pki, programs, ready, sys};
 
 /// How many nodes there are when nobody says.
 const NODES: u32 = 2;
@@ -146,6 +146,10 @@ fn prepare(
     pki::write_kubeconfigs(home, addresses, nodes, memory.api_port.unwrap_or(API_PORT))?;
     if made > 0 {
         progress.say(format_args!("{made} certificates made"));
+    }
+    let images = images::ensure_built_in(home)?;
+    if !images.is_empty() {
+        progress.say(format_args!("images made: {}", images.join(", ")));
     }
     Ok(())
 }

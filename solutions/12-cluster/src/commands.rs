@@ -115,9 +115,10 @@ pub struct ControlPlane {
     pub kubeconfigs: PathBuf,
     /// The store's folder.
     pub data: PathBuf,
-    /// The host's listening sockets, by their number in the child.
+    /// Listening sockets that they inherit, by their numbers. The store's are all that it has: who
+    /// connects while it is away waits in them, and is not refused.
     pub api_socket: i32,
-    pub store_socket: i32,
+    pub store_sockets: Vec<i32>,
 }
 
 fn text(path: &Path) -> String {
@@ -131,20 +132,20 @@ pub fn control_plane(plan: &ControlPlane) -> Vec<Component> {
     let key = |name: &str| text(&plan.pki.join(format!("{name}.key")));
     let kubeconfig = |name: &str| text(&plan.kubeconfigs.join(format!("{name}.conf")));
     // lab:begin 12.4 the four programs of the control plane; the store stops last, the API server before it
-    let store = Component::new(
+    let mut store = Component::new(
         "store",
         0,
         &[
             ("name", "default".into()),
             ("data-dir", text(&plan.data)),
-            ("listen-client-urls", "https://127.0.0.1:2379".into()),
-            ("listen-fd", plan.store_socket.to_string()),
+            ("advertise-client-urls", "https://127.0.0.1:2379".into()),
             ("cert-file", certificate("etcd/server")),
             ("key-file", key("etcd/server")),
             ("trusted-ca-file", certificate("etcd/ca")),
             ("client-cert-auth", SWITCH.into()),
         ],
     );
+    store.arguments.extend(plan.store_sockets.iter().map(|socket| format!("--listen-fd={socket}")));
     let apiserver = Component::new(
         "apiserver",
         1,

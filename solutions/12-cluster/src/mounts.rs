@@ -81,7 +81,7 @@ pub struct Host {
 pub const SYSTEM_FOLDERS: [&str; 9] = ["bin", "gnu", "lib", "lib32", "lib64", "libx32", "nix", "sbin", "usr"];
 
 /// Of the host's /etc: what programs need to find libraries, users, protocols, certificates and each other.
-const OF_ETC: [&str; 18] = [
+const OF_ETC: [&str; 19] = [
     "alternatives",
     "bash.bashrc",
     "ethertypes",
@@ -93,6 +93,7 @@ const OF_ETC: [&str; 18] = [
     "localtime",
     "login.defs",
     "nsswitch.conf",
+    "os-release",
     "passwd",
     "profile",
     "protocols",

@@ -62,6 +62,7 @@ impl Machine {
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         self.obey();
+        let mut wakings = 0;
         while let Some(due) = self.supervisor.poll_deadline().filter(|due| *due <= end) {
             assert!(
                 due >= self.now || self.supervisor.poll(self.now).is_empty(),
@@ -69,6 +70,11 @@ impl Machine {
             );
             self.now = self.now.max(due);
             self.obey();
+            wakings += 1;
+            assert!(
+                wakings < 1000,
+                "the supervisor asks to be woken for a moment that has come, again and again"
+            );
         }
         self.now = end;
         self.obey();

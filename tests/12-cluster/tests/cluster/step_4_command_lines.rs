@@ -14,7 +14,7 @@ fn plan() -> ControlPlane {
         kubeconfigs: "/c/kubeconfigs".into(),
         data: "/c/store".into(),
         api_socket: 7,
-        store_socket: 8,
+        store_sockets: vec![8, 9],
     }
 }
 
@@ -34,12 +34,13 @@ fn the_control_plane_has_upstreams_flags() {
     0 store
         --name=default
         --data-dir=/c/store
-        --listen-client-urls=https://127.0.0.1:2379
-        --listen-fd=8
+        --advertise-client-urls=https://127.0.0.1:2379
         --cert-file=/c/pki/etcd/server.crt
         --key-file=/c/pki/etcd/server.key
         --trusted-ca-file=/c/pki/etcd/ca.crt
         --client-cert-auth
+        --listen-fd=8
+        --listen-fd=9
     1 apiserver
         --etcd-servers=https://127.0.0.1:2379
         --etcd-cafile=/c/pki/etcd/ca.crt
@@ -180,6 +181,8 @@ fn the_value_of_a_setting_may_hold_anything() {
         "store.listen-client-urls=https://127.0.0.1:2379?a=b.c".parse().expect("a setting");
     assert_eq!((setting.component.as_str(), setting.flag.as_str()), ("store", "listen-client-urls"));
     assert_eq!(setting.value, "https://127.0.0.1:2379?a=b.c");
+    let dotted: Setting = "kubelet.feature.gates=x".parse().expect("the component ends at the first dot");
+    assert_eq!((dotted.component.as_str(), dotted.flag.as_str()), ("kubelet", "feature.gates"));
     let dashed: Setting = "store.--name=x".parse().expect("dashes are forgiven");
     assert_eq!(dashed.flag, "name");
 }
