@@ -142,7 +142,7 @@ async fn resource(asked: Asked, path: &ResourcePath) -> Answer {
     let permit =
         Semaphore::try_acquire_owned(semaphore.clone()).map_err(|_| ApiError::too_many_requests())?;
     if let (Some(subresource), Some(name)) = (&path.subresource, &path.name) {
-        if !resource.subresources.contains(&subresource.as_str()) {
+        if !discovery::served_subresources(resource).any(|served| served == subresource) {
             return Err(ApiError::no_route());
         }
         return subresource_of(asked, resource, path, name, subresource).await;

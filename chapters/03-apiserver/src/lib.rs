@@ -1,4 +1,56 @@
-//! The API server
+//! # The API server
+//!
+//! The one door to the cluster's state. Everybody, people and components alike, reads and writes
+//! the same objects through the same REST API; only this process talks to the store.
+//!
+//! ```text
+//!                    TLS, HTTP/1.1 or HTTP/2, client certificates
+//!   kubectl, kubelets, controllers, the scheduler
+//!        │ requests                    ▲ objects, Tables, watch lines
+//!        ▼                             │
+//!   server ─► handler ─► authorize ─► verb ──────┬─────────────► proxy ──► kubelet (logs, exec)
+//!    (loop)                            │ writes  │ reads
+//!                                      ▼         ▼
+//!                                  registry    caches ◄─┐
+//!                          compare-and-put │            │ one watch over all keys
+//!                                          ▼            │
+//!                                        etcd ──────────┘
+//! ```
+//!
+//! What a request *means* is decided in [`heart`], which is pure: it takes objects and gives
+//! objects, or the `Status` that says why not. This crate has the sockets, the store's client and
+//! the loops.
+//!
+//! ## Invariants
+//! 1. Nothing is written except by a transaction that compares the key's `mod_revision` (0 for a
+//!    create). Whoever was slower gets 409, or is tried again on the newest state if they named no
+//!    version. (`registry`)
+//! 2. A client is answered after the store answered. The cache's state is only a first guess for a
+//!    write, and is never the reason for a refusal.
+//! 3. A list without `resourceVersion` waits until the cache has reached the store's revision: a
+//!    read after one's own write sees it, through any server. (`lists`)
+//! 4. The one watch on the store covers *every* key, so the last revision that came says exactly
+//!    how far every cache is, even when the change was none of ours. (`caches`)
+//! 5. A watch delivers each change once and in order, or ends with 410: nothing in between. A slow
+//!    watcher holds nobody up, and costs no memory: the ring of its kind is its queue. (`watching`)
+//! 6. When the store goes away, watches stay open and reads of `resourceVersion=0` are answered;
+//!    the rest is 503 with `Retry-After`. When it is back, the watch on it goes on where it
+//!    stopped; if that revision was compacted, everything is listed anew and watchers get 410.
+//! 7. One in-flight limit each for reads, writes and streams; beyond it 429.
+//! 8. After a 101 the bytes between a client and a kubelet are copied and not looked at. (`proxy`)
+//!
+//! ## What is left out, and where to read it
+//! * Server-side apply and managedFields (415 for now): `apimachinery/pkg/util/managedfields`.
+//! * RBAC, admission webhooks, priority and fairness: every client with a certificate may do
+//!   everything (`heart::access` says so to those who ask): `apiserver/pkg/authorization`,
+//!   `pkg/admission`, `util/flowcontrol`.
+//! * CustomResourceDefinitions and aggregated API servers; token authentication.
+//! * Schemas in OpenAPI (so no `kubectl explain`), and conversions other than those of Events and
+//!   HorizontalPodAutoscalers.
+//! * Several servers at once work on one store, except that each keeps its own address alone
+//!   behind the `kubernetes` service, and that addresses for services are handed out under a lock
+//!   of this process (upstream keeps them in the store).
+
 pub use apiserver_solution as heart;
 
 mod answer;
@@ -15,4 +67,4 @@ mod server;
 mod tls;
 mod watching;
 
-pub use server::{Args, run};
+pub use server::{Args, run, serve};

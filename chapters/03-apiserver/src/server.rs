@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{FromRawFd as _, RawFd};
 use std::path::PathBuf;
@@ -87,6 +88,19 @@ enum Event {
 
 /// Serve until SIGTERM or SIGINT.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    serve(args, async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+    .await
+}
+
+/// Serve until `stop` is done.
+pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let config =
         tls::server_config(&args.tls_cert_file, &args.tls_private_key_file, args.client_ca_file.as_deref())?;
     let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -101,8 +115,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         let app = app.clone();
         async move { app.caches.feed(&app.store).await }
     });
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stop = std::pin::pin!(stop);
     let mut keep_up = tokio::time::interval(KEEP_UP_EVERY);
     keep_up.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut compact = tokio::time::interval_at(tokio::time::Instant::now() + COMPACT_EVERY, COMPACT_EVERY);
@@ -113,8 +126,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             Some(stream) = events.recv() => Event::Connection(stream),
             _ = keep_up.tick() => Event::KeepUp,
             _ = compact.tick() => Event::Compact,
-            _ = terminate.recv() => Event::Stop,
-            _ = interrupt.recv() => Event::Stop,
+            () = stop.as_mut() => Event::Stop,
         };
         match event {
             Event::Connection(stream) => {

@@ -35,9 +35,9 @@ fn subresource(resource: &Resource, name: &str) -> Subresource {
 }
 
 /// Subresources that are in the table but not served yet stay out of discovery.
-const NOT_SERVED: [&str; 1] = ["token"];
+const NOT_SERVED: [&str; 2] = ["token", "ephemeralcontainers"];
 
-fn served_subresources(resource: &Resource) -> impl Iterator<Item = &'static str> {
+pub fn served_subresources(resource: &Resource) -> impl Iterator<Item = &'static str> {
     resource.subresources.iter().copied().filter(|name| !NOT_SERVED.contains(name))
 }
 

@@ -26,6 +26,7 @@ pub fn apply(resource: &Resource, object: &mut Value) {
         ("apps", "StatefulSet") => workloads::stateful_set(map_at(object, "spec")),
         ("batch", "Job") => workloads::job(map_at(object, "spec")),
         ("batch", "CronJob") => workloads::cron_job(map_at(object, "spec")),
+        ("autoscaling", "HorizontalPodAutoscaler") => default_to(map_at(object, "spec"), "minReplicas", 1),
         ("", "Secret") => secret(object),
         ("", "Namespace") => namespace(object),
         ("", "PersistentVolume") => persistent_volume(map_at(object, "spec")),
