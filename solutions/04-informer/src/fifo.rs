@@ -77,18 +77,12 @@ impl<K: Keyed> DeltaFifo<K> {
     pub fn replace<'a>(&mut self, list: Vec<Arc<K>>, known: impl IntoIterator<Item = &'a str>) {
         // lab:begin 04.3 append Replaced for all in the list, Vanished for all that are not
         let listed: BTreeSet<String> = list.iter().map(|object| object.key()).collect();
-        let waiting = self.deltas.iter().filter(|(_, deltas)| {
-            // What already ends here needs no second end.
-            deltas.last().is_some_and(|last| !last.is_end())
-        });
-        let ended =
-            |key: &str| self.deltas.get(key).and_then(|deltas| deltas.last()).is_some_and(Delta::is_end);
-        let mut vanished: BTreeSet<String> = waiting.map(|(key, _)| key.clone()).collect();
-        vanished.extend(known.into_iter().filter(|key| !ended(key)).map(str::to_owned));
+        let mut unlisted: BTreeSet<String> = self.order.iter().cloned().collect();
+        unlisted.extend(known.into_iter().map(str::to_owned));
         for object in list {
             self.append(object.key(), Delta::Replaced(object));
         }
-        for key in vanished.difference(&listed) {
+        for key in unlisted.difference(&listed) {
             self.append(key.clone(), Delta::Vanished);
         }
         if self.initial.is_none() {

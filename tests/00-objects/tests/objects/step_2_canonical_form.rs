@@ -33,7 +33,16 @@ fn the_largest_suffix_that_keeps_the_number_whole_is_chosen() {
 
 #[test]
 fn binary_suffixes_are_left_below_1024_and_for_fractions() {
-    insta::assert_snapshot!(check(&["0.5Ki", "0.999Ki", "1Ki", "1.5Ki", "1.0001Ki", "0Ki", "-0.5Ki"]));
+    insta::assert_snapshot!(check(&[
+        "0.5Ki",
+        "0.999Ki",
+        "0.9765625Ki",
+        "1Ki",
+        "1.5Ki",
+        "1.0001Ki",
+        "0Ki",
+        "-0.5Ki"
+    ]));
 }
 
 #[test]

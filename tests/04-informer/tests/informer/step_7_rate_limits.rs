@@ -110,6 +110,7 @@ proptest! {
         let mut came = std::collections::BTreeMap::new();
         let mut now = MS(0);
         while let Some(due) = queue.poll_due(now) {
+            prop_assert!(due > now, "what is due at {:?} must be added, not waited for", due);
             now = due;
             queue.poll_due(now);
             while let Some(key) = queue.get() {
