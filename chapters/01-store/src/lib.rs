@@ -124,7 +124,9 @@ pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result
     let (stop_serving, closing) = oneshot::channel::<()>();
     let router = tonic::transport::Server::builder()
         .max_concurrent_streams(u32::MAX)
-        .add_service(etcd::kv_server::KvServer::new(service.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(
+            etcd::kv_server::KvServer::new(service.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
         .add_service(etcd::watch_server::WatchServer::new(service.clone()))
         .add_service(etcd::lease_server::LeaseServer::new(service.clone()))
         .add_service(etcd::cluster_server::ClusterServer::new(service.clone()))

@@ -99,7 +99,8 @@ fn tls(args: &Args) -> anyhow::Result<Option<TlsAcceptor>> {
         _ => bail!("TLS needs --cert-file and --key-file"),
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let config =
+        ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let config = if args.client_cert_auth {
         let ca = args.trusted_ca_file.as_ref().context("--client-cert-auth needs --trusted-ca-file")?;
         let mut roots = RootCertStore::empty();
@@ -112,7 +113,8 @@ fn tls(args: &Args) -> anyhow::Result<Option<TlsAcceptor>> {
         config.with_no_client_auth()
     };
     let key_der = PrivateKeyDer::from_pem_file(key).with_context(|| key.display().to_string())?;
-    let mut config = config.with_single_cert(certificates(cert)?, key_der).context("TLS certificate and key")?;
+    let mut config =
+        config.with_single_cert(certificates(cert)?, key_der).context("TLS certificate and key")?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
@@ -165,7 +167,11 @@ async fn serve_door(door: Door, accepted: mpsc::Sender<std::io::Result<Connectio
     }
 }
 
-async fn shake_hands(tls: TlsAcceptor, stream: TcpStream, accepted: mpsc::Sender<std::io::Result<Connection>>) {
+async fn shake_hands(
+    tls: TlsAcceptor,
+    stream: TcpStream,
+    accepted: mpsc::Sender<std::io::Result<Connection>>,
+) {
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
         // A failed send means that the server is stopping.
         Ok(Ok(stream)) => drop(accepted.send(Ok(Connection::Tls(Box::new(stream)))).await),

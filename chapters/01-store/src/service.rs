@@ -70,7 +70,10 @@ impl Service {
         self.requests.send(request).await.map_err(stopped)
     }
 
-    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> std::result::Result<T, Status> {
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> std::result::Result<T, Status> {
         let (reply, answer) = oneshot::channel();
         self.send(request(reply)).await?;
         answer.await.map_err(stopped)
@@ -164,7 +167,8 @@ impl kv_server::Kv for Service {
     }
 }
 
-type KeepAliveStream = Pin<Box<dyn Stream<Item = std::result::Result<etcd::LeaseKeepAliveResponse, Status>> + Send>>;
+type KeepAliveStream =
+    Pin<Box<dyn Stream<Item = std::result::Result<etcd::LeaseKeepAliveResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl lease_server::Lease for Service {
@@ -387,7 +391,10 @@ impl cluster_server::Cluster for Service {
         Ok(Response::new(etcd::MemberListResponse { header, members: self.members() }))
     }
 
-    async fn member_promote(&self, _: Call<etcd::MemberPromoteRequest>) -> Result<etcd::MemberPromoteResponse> {
+    async fn member_promote(
+        &self,
+        _: Call<etcd::MemberPromoteRequest>,
+    ) -> Result<etcd::MemberPromoteResponse> {
         Err(Status::unimplemented(ALONE))
     }
 }

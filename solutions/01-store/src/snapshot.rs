@@ -158,6 +158,7 @@ impl Loader {
         if !self.ended {
             return Err(Malformed("the snapshot has no end"));
         }
+        self.store.loaded();
         let leased = self.store.live().filter(|r| r.lease != NO_LEASE);
         let leased: Vec<_> = leased.map(|r| (r.key.clone(), r.lease)).collect();
         for (key, lease) in leased {

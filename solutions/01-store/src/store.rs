@@ -83,9 +83,13 @@ impl Store {
         self.log.range(start..)
     }
 
-    /// What the key was before revision `main`, unless that is compacted away.
-    pub fn before(&self, key: &[u8], main: i64) -> Option<&Arc<Record>> {
-        self.index.get(key)?.at(main - 1)
+    /// What the record's key was before its revision, for watchers that ask: nothing when a life
+    /// of the key begins with it, or when it is compacted away.
+    pub fn previous(&self, record: &Record) -> Option<&Arc<Record>> {
+        if record.version == 1 {
+            return None;
+        }
+        self.index.get(&record.key)?.at(record.revision.main - 1)
     }
 
     /// Forgets what no read at `at` or later needs. The changes of revision `at` itself stay for
@@ -104,13 +108,20 @@ impl Store {
     fn forget(&mut self, at: i64) {
         let before = std::mem::replace(&mut self.compacted, at);
         // lab:begin 01.3 walk the changes up to `at`, compact each one's key once, drop keys of which nothing is left, and drop the changes before `at`
-        let mut touched: Vec<Key> = Vec::new();
-        for record in self.log.iter().take_while(|r| r.revision.main <= at) {
-            touched.push(record.key.clone());
-        }
+        let old = self.log.iter().take_while(|r| r.revision.main <= at);
+        let mut touched: Vec<Key> = old.map(|r| r.key.clone()).collect();
         touched.sort();
         touched.dedup();
-        for key in touched {
+        self.forget_keys(touched, at);
+        let keep = self.log.partition_point(|r| r.revision.main < at);
+        self.log.drain(..keep);
+        self.log.shrink_to(self.log.len() * 2);
+        // lab:end
+        debug_assert!(before < at, "compaction goes forward");
+    }
+
+    fn forget_keys(&mut self, keys: Vec<Key>, at: i64) {
+        for key in keys {
             let Some(history) = self.index.get_mut(&key) else { continue };
             for gone in history.compact(at) {
                 self.size -= gone.size();
@@ -119,11 +130,6 @@ impl Store {
                 self.index.remove(&key);
             }
         }
-        let keep = self.log.partition_point(|r| r.revision.main < at);
-        self.log.drain(..keep);
-        self.log.shrink_to(self.log.len() * 2);
-        // lab:end
-        debug_assert!(before < at, "compaction goes forward");
     }
 
     /// Puts back one record of a snapshot; records come in the order of [`Self::retained`].
@@ -131,11 +137,15 @@ impl Store {
         if record.revision.main >= self.compacted {
             self.log.push_back(record.clone());
         }
-        // A deletion that is compacted is remembered for watchers only.
-        if record.is_tombstone() && record.revision.main <= self.compacted {
-            return;
-        }
         self.remember(record);
+    }
+
+    /// Ends loading: of the compacted revision itself, only watchers remember more than its result.
+    pub(crate) fn loaded(&mut self) {
+        let at = self.compacted;
+        let of_it: Vec<Key> =
+            self.changes(at).take_while(|r| r.revision.main == at).map(|r| r.key.clone()).collect();
+        self.forget_keys(of_it, at);
     }
 
     pub(crate) fn load_header(&mut self, revision: i64, compacted: i64) {
@@ -201,7 +211,7 @@ impl<'a> Writer<'a> {
         // The old key's memory is shared by the new version.
         let key = prev.as_ref().map_or(key, |p| &p.key).clone();
         let record = Record { key, value: Some(value), revision, create, version, lease };
-        self.write(record, prev)
+        self.write(record, prev.as_deref())
         // lab:end
     }
 
@@ -219,7 +229,7 @@ impl<'a> Writer<'a> {
                 version: 0,
                 lease: NO_LEASE,
             };
-            self.write(tombstone, Some(prev.clone()));
+            self.write(tombstone, Some(prev));
         }
         living
         // lab:end
@@ -237,15 +247,11 @@ impl<'a> Writer<'a> {
         Revision { main: self.store.revision + 1, sub: self.events.len() as u32 }
     }
 
-    fn write(&mut self, record: Record, prev: Option<Arc<Record>>) {
-        let held = prev.as_ref().map_or(NO_LEASE, |p| p.lease);
+    fn write(&mut self, record: Record, prev: Option<&Record>) {
+        let held = prev.map_or(NO_LEASE, |p| p.lease);
         self.store.leases.reattach(&record.key, held, record.lease);
-        // What a watcher calls "previous" is what was there before this revision.
-        let main = record.revision.main;
-        let prev = match prev {
-            Some(prev) if prev.revision.main == main => self.store.before(&record.key, main).cloned(),
-            prev => prev,
-        };
+        // Not simply `prev`: that may have been written in this very revision.
+        let prev = self.store.previous(&record).cloned();
         let record = Arc::new(record);
         self.store.remember(record.clone());
         self.store.log.push_back(record.clone());

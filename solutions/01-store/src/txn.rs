@@ -209,8 +209,9 @@ impl Txn {
     }
 }
 
-/// What a list of operations would write. A revision has at most one change of a key, so that
-/// "the value at revision 7" means one thing.
+/// What a list of operations would write. A revision has one change of a key, so that "the value
+/// at revision 7" means one thing. (As in etcd, a put in one nested transaction and a delete in a
+/// later one pass; then the last one counts.)
 #[derive(Default)]
 struct Writes {
     puts: BTreeSet<Key>,
@@ -248,6 +249,8 @@ impl Writes {
         // lab:end
     }
 
+    /// etcd overlooks deletes without an end here; a put that keeps the value of a key that such a
+    /// delete has just removed then ends the server. We look.
     fn may_put(&self, key: &Key) -> Result<(), Error> {
         let twice = self.puts.contains(key) || self.deletes.iter().any(|d| d.contains(key));
         if twice { Err(Error::DuplicateKey) } else { Ok(()) }

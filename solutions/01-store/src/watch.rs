@@ -328,7 +328,7 @@ impl Hub {
             *left = left.saturating_sub(1);
             if watcher.spec.wants(record) {
                 size += record.size();
-                let prev = watcher.spec.prev_kv.then(|| store.before(&record.key, main).cloned());
+                let prev = watcher.spec.prev_kv.then(|| store.previous(record).cloned());
                 events.push(Event { record: record.clone(), prev: prev.flatten() });
             }
         }

@@ -302,7 +302,9 @@ impl Draft {
     }
 
     fn change(&mut self, key: Vec<u8>, now: Option<Kv>) {
-        let prev = self.before.get(&key).cloned();
+        // A put that begins a life has nothing before it, whatever the revision began with.
+        let begins = now.as_ref().is_some_and(|kv| kv.create == self.main);
+        let prev = self.before.get(&key).filter(|_| !begins).cloned();
         self.changes.push(Change { key, now, prev, main: self.main });
     }
 }
@@ -379,7 +381,7 @@ fn writes<'a>(op: &'a Op, direct: bool, found: &mut Vec<Write<'a>>) {
     }
 }
 
-/// etcd lets one thing pass: a put in a nested transaction before a delete in a later one.
+/// One thing passes: a put in a nested transaction before a delete in a later one.
 fn meets(a: &Write<'_>, at: usize, b: &Write<'_>, bt: usize) -> bool {
     match (a, b) {
         (Write::Put(a, _), Write::Put(b, _)) => a == b,

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use crate::heart::log::{Segment, Tail, encode_batch, replay};
 use crate::heart::snapshot::{Loader, Snapshot};
+use crate::heart::txn::{DeleteRange, Op, Put, Txn};
 use crate::heart::types::KeyRange;
 use crate::heart::wal::{self, Damage, Frames, HEADER_LEN, Kind, Next};
 use crate::heart::{Command, Store, crc};
@@ -105,6 +106,31 @@ fn an_unfinished_first_frame_means_that_the_file_was_never_begun() {
     }
 }
 
+/// The one way to change a key twice in a revision.
+#[test]
+fn a_key_put_and_deleted_in_the_compacted_revision_stays_away_after_a_snapshot() {
+    let nested = |op| Op::Txn(Txn { success: vec![op], ..Default::default() });
+    let put = nested(Op::Put(Put::new(*b"a", *b"1")));
+    let delete = nested(Op::Delete(DeleteRange { keys: KeyRange::single(*b"a"), prev_kv: false }));
+    let mut store = Store::new();
+    store.apply(&Command::Txn(Txn { success: vec![put, delete], ..Default::default() }));
+    store.apply(&Command::Compact { revision: 2 });
+    let restored = restore(&Snapshot::of(&store, 2)).0;
+    assert_eq!((store.size(), restored.size()), (0, 0));
+    assert!(restored.get(b"a").is_none());
+    assert!(store.changes(2).eq(restored.changes(2)), "watchers hear of both");
+}
+
+fn restore(snapshot: &Snapshot) -> (Store, u64) {
+    let mut loader = Loader::default();
+    let file = snapshot.frames().collect::<Vec<_>>().concat();
+    let mut frames = Frames::new(&file);
+    while let Next::Frame { kind, payload } = frames.next_frame().expect("no damage") {
+        loader.handle_frame(kind, payload).expect("well formed");
+    }
+    loader.finish().expect("complete")
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..Default::default() })]
 
@@ -185,14 +211,7 @@ proptest! {
             store.apply(command);
             applied += 1;
         }
-        let snapshot = Snapshot::of(&store, applied);
-        let mut loader = Loader::default();
-        let file = snapshot.frames().collect::<Vec<_>>().concat();
-        let mut frames = Frames::new(&file);
-        while let Next::Frame { kind, payload } = frames.next_frame().expect("no damage") {
-            loader.handle_frame(kind, payload).expect("well formed");
-        }
-        let (mut restored, at) = loader.finish().expect("complete");
+        let (mut restored, at) = restore(&Snapshot::of(&store, applied));
         prop_assert_eq!(at, applied);
         for command in std::iter::once(None).chain(more.iter().map(Some)) {
             if let Some(command) = command.filter(|c| c.check().is_ok()) {

@@ -1,0 +1,16 @@
+//! The working store from outside: real etcdctl, real etcd beside it, and `kill -9`.
+
+#[path = "shell/crash.rs"]
+mod crash;
+#[path = "shell/etcdctl.rs"]
+mod etcdctl;
+#[path = "shell/mirror.rs"]
+mod mirror;
+#[path = "shell/recovery.rs"]
+mod recovery;
+#[path = "shell/streams.rs"]
+mod streams;
+#[path = "shell/support.rs"]
+mod support;
+#[path = "shell/tls.rs"]
+mod tls;
