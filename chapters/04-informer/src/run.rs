@@ -132,7 +132,11 @@ where
             Event::Woke => io = begin(&source, &mut reflector, start),
             Event::Joined => meet(&shared, &mut subscribers),
             Event::Room => {}
-            Event::Abandoned => orphan = true,
+            Event::Abandoned => {
+                // Whoever subscribed before the last handle went still listens.
+                meet(&shared, &mut subscribers);
+                orphan = true;
+            }
         }
         // Newcomers are met before anything changes, so that they hear of it exactly once.
         if !fifo.is_empty() || fifo.has_synced() != *shared.synced.borrow() {
