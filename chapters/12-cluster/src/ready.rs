@@ -58,7 +58,8 @@ async fn watch(
     tokio::pin!(deadline);
     let mut changes = follow(sandbox)?;
     let api = ApiClient::from_kubeconfig(&home.kubeconfig())?;
-    let mut api_nodes = Informer::<ApiNode>::start(&api, Query::default()).subscribe();
+    let informer = Informer::<ApiNode>::start(&api, Query::default());
+    let mut api_nodes = informer.subscribe();
 
     let mut missing: BTreeSet<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
     let mut troubled: Vec<UnitStatus> = Vec::new();
