@@ -62,14 +62,9 @@ const PATCHES: [&str; 3] =
 fn operations(resource: &Resource, methods: &[&str]) -> Value {
     let mut out = Map::new();
     for method in methods {
-        let action = match *method {
-            "get" => "get",
-            "post" => "post",
-            other => other,
-        };
         let mut operation = json!({
-            "operationId": format!("{action}{}", resource.kind),
-            "x-kubernetes-action": action,
+            "operationId": format!("{method}{}", resource.kind),
+            "x-kubernetes-action": method,
             "x-kubernetes-group-version-kind": {
                 "group": resource.group, "version": resource.version, "kind": resource.kind,
             },

@@ -279,3 +279,31 @@ fn time(parts: &Parts<'_>, format: &str) -> Value {
         Err(_) => Value::Null,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_that_a_field_names_is_in_the_table() {
+        for (message, fields) in schema() {
+            for field in fields.values() {
+                if let Type::Message(inner) = field.of {
+                    assert!(schema().contains_key(inner), "{message}.{}: {inner}", field.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_that_is_served_can_be_read() {
+        for resource in objects::resources::all() {
+            let (version, kind) = (resource.api_version(), resource.kind);
+            let meta =
+                [&[10, version.len() as u8], version.as_bytes(), &[18, kind.len() as u8], kind.as_bytes()]
+                    .concat();
+            let body = [MAGIC, &[10, meta.len() as u8], &meta].concat();
+            assert_eq!(decode(&body), Ok(json!({ "kind": kind, "apiVersion": version })));
+        }
+    }
+}

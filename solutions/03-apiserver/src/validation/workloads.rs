@@ -127,10 +127,10 @@ pub fn job(object: &Value, errors: &mut Errors) {
 pub fn update(resource: &Resource, old: &Value, new: &Value, errors: &mut Errors) {
     let (before, after) = (&old["spec"], &new["spec"]);
     match (resource.group, resource.kind) {
-        ("apps", "Deployment" | "ReplicaSet" | "DaemonSet") | ("batch", "Job") => {
-            if before["selector"] != after["selector"] {
-                errors.invalid_text("spec.selector", &go_selector(&after["selector"]), "field is immutable");
-            }
+        ("apps", "Deployment" | "ReplicaSet" | "DaemonSet") | ("batch", "Job")
+            if before["selector"] != after["selector"] =>
+        {
+            errors.invalid_text("spec.selector", &go_selector(&after["selector"]), "field is immutable");
         }
         ("apps", "StatefulSet") => {
             let mutable = [

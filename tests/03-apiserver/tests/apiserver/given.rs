@@ -47,7 +47,8 @@ fn a_new_pod_is_complete() {
 
 #[test]
 fn defaults_are_applied_once() {
-    for (kind, object) in [("Deployment", deployment())] {
+    let service = json!({ "metadata": { "name": "s" }, "spec": { "ports": [{ "port": 80 }] } });
+    for (kind, object) in [("Deployment", deployment()), ("Service", created("Service", service))] {
         let mut again = object.clone();
         crate::heart::defaults::apply(resource(kind), &mut again);
         assert_eq!(again, object);
@@ -237,7 +238,46 @@ fn both_forms_of_discovery_agree() {
     }
 }
 
+/// One field with a length, as protobuf writes it.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2, u8::try_from(bytes.len()).expect("a short field")];
+    out.extend_from_slice(bytes);
+    out
+}
+
+fn protobuf(version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
+    let meta = [field(1, version.as_bytes()), field(2, kind.as_bytes())].concat();
+    [b"k8s\0".to_vec(), field(1, &meta), field(2, raw)].concat()
+}
+
+#[test]
+fn a_protobuf_body_is_the_object_that_json_would_have_been() {
+    let entry = |key: &str, value: &str| [field(1, key.as_bytes()), field(2, value.as_bytes())].concat();
+    // Metadata with a name, a zero time and a label; a replica count of zero, which is a pointer and
+    // stays; paused: false, which is none and goes; a number that only later versions know.
+    let labels = field(11, &entry("app", "web"));
+    let metadata = [field(1, b"web"), field(8, b""), labels].concat();
+    let selector = field(1, &entry("app", "web"));
+    let spec = [vec![1 << 3, 0], field(2, &selector), vec![7 << 3, 0], field(15, b"later")].concat();
+    let body = protobuf("apps/v1", "Deployment", &[field(1, &metadata), field(2, &spec)].concat());
+    let expected = json!({
+        "kind": "Deployment", "apiVersion": "apps/v1",
+        "metadata": { "name": "web", "labels": { "app": "web" } },
+        "spec": { "replicas": 0, "selector": { "matchLabels": { "app": "web" } } },
+    });
+    assert_eq!(crate::heart::protobuf::decode(&body), Ok(expected));
+    let unknown = protobuf("example.com/v1", "Thing", b"");
+    assert!(refused(crate::heart::protobuf::decode(&unknown)).starts_with("415 UnsupportedMediaType"));
+}
+
 proptest! {
+    #[test]
+    fn no_protobuf_makes_it_panic(raw in prop::collection::vec(any::<u8>(), 0..100), kind in 0..resources::all().len()) {
+        let resource = &resources::all()[kind];
+        let _ = crate::heart::protobuf::decode(&raw);
+        let _ = crate::heart::protobuf::decode(&protobuf(&resource.api_version(), resource.kind, &raw));
+    }
+
     #[test]
     fn no_address_and_no_port_is_given_twice(randoms in prop::collection::vec(any::<u64>(), 1..40)) {
         let net = ServiceNet::parse("10.96.0.0/26", "30000-30049").expect("a range");
