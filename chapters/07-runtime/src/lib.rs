@@ -1,3 +1,47 @@
+//! # The container runtime
+//!
+//! A kubelet says "run this pod" over CRI; this chapter makes it so with nothing but the kernel.
+//! The heart (solutions/07-runtime) decides which namespaces, mounts, limits and routes to ask for;
+//! the shell here asks, and keeps what must live on when this process does not.
+//!
+//! ```text
+//! kubelet ── CRI (gRPC, Unix socket) ──► runtime ─┬─ images      OCI layout, unpacked layers
+//!                                                 ├─ CNI plugin  a program, run for each pod
+//!                                                 └─ shim ───┬── pause      holds the namespaces
+//!                      one for each pod, nobody's child      ├── container  ► log file
+//!                                                            └── container
+//! ```
+//!
+//! ## Where things are
+//! | file | what |
+//! |---|---|
+//! | `server.rs` | the process: its loop over `Event`, and finding again what an earlier run left |
+//! | `service/` | CRI's calls by subject; `image_service.rs` those about images |
+//! | `state.rs` | records in memory and on disk |
+//! | `convert.rs` | CRI's words to the heart's `ContainerSpec` |
+//! | `shim/` | the shim: `mod.rs` its loop, `spawn.rs` the fork, `child.rs` from fork to execve |
+//! | `sys.rs`, `cgroup.rs`, `netlink.rs` | plans carried out by the kernel |
+//! | `images/` | the image store, imports, archives, unpacking |
+//! | `network.rs`, `cni.rs`, `routes.rs` | calling plugins; our plugin; routes between nodes |
+//! | `stream.rs`, `forward.rs` | exec, attach and port-forward over WebSocket |
+//!
+//! ## Invariants
+//! 1. Killing the runtime kills nothing and loses nothing: processes belong to shims, ends are on
+//!    disk before they are told, and a new runtime asks every shim how things are.
+//! 2. What a container is follows from records that are written once (`container.json`, `started`,
+//!    `exit.json`); no state is kept in two places.
+//! 3. Nobody hears of an end before the start, and an end is told after the last log line.
+//! 4. Whatever can be repeated by a kubelet (stop, remove, DEL) may be repeated.
+//! 5. The state is never locked while waiting; a slow pod holds up no other.
+//! 6. All unsafe code is here, in calls that the heart's plans name, each with its reason.
+//!
+//! ## Left out, and where to read it
+//! Seccomp and AppArmor profiles are accepted and not applied (containerd `pkg/cri/opts`); image
+//! pulls from registries (images are imported into the layout); host ports (the CNI portmap
+//! plugin); user namespaces per pod; image volumes; checkpoints; SPDY streams; pod-level figures.
+//! Unpacked layers are never collected. The models: containerd's `internal/cri/server` for the
+//! calls, its `core/runtime/v2` for shims, runc for the rest.
+
 pub use runtime_solution as heart;
 
 /// CRI v1, client and server, generated from `proto/api.proto`.

@@ -94,7 +94,7 @@ fn a_container_sees_its_own_root_its_volumes_and_little_of_the_kernel() {
             cat /data/file; echo; echo back > /data/answer; touch /ro/x 2>/dev/null || echo read-only;
             ls /; cat /etc/hostname; grep -c . /proc/mounts > /dev/null; ls /proc | grep -c '^[0-9]';
             echo x > /proc/sys/kernel/hostname 2>/dev/null || echo protected;
-            wc -c < /proc/kcore; grep CapEff /proc/self/status; mknod /tmp/d b 254 0 && cat /tmp/d 2>&1 | tail -1;
+            cat /proc/keys /proc/timer_list /proc/interrupts 2>/dev/null | wc -c; grep CapEff /proc/self/status; mknod /tmp/d b 254 0 && cat /tmp/d 2>&1 | tail -1;
             ls -l /dev/fd/ > /dev/null && echo devices; readlink /proc/1/exe; pwd; echo $NAME $HOME";
         let mut config = container("look", script);
         config.working_dir = "/made/here".into();

@@ -142,7 +142,8 @@ impl LayerPlanner {
             Kind::HardLink => LayerOp::Link { path: path.clone(), target, replace },
             kind => LayerOp::Make { path: path.clone(), kind, replace },
         });
-        if made == Made::Dir && before == Some(Made::Whiteout) {
+        // What stood here before hid what lower layers have; so must the directory.
+        if made == Made::Dir && replace {
             ops.push(LayerOp::Opaque { dir: path });
         }
         Ok(ops)

@@ -26,7 +26,8 @@
 //!    every symbolic link of the image inside the image. Nothing joins path strings instead.
 //! 2. `/proc` is mounted after every volume: through `/proc/self/cwd` an image could otherwise
 //!    name the node's files while a volume is put in place.
-//! 3. The last step of every root file system plan lets go of the node's root.
+//! 3. The node's root goes as soon as `/proc` has come; whatever follows finds no path out, not
+//!    even a working directory that the image chose with care (CVE-2024-21626).
 //! 4. A layer is unpacked without ever following a link that the layer brought.
 //! 5. Whiteouts of a layer hide what lower layers have, never what the same layer brings.
 //! 6. An address is given to one pod at a time; the gateway, network and broadcast addresses to none.

@@ -38,7 +38,7 @@ pub const READONLY_PATHS: [&str; 5] =
 
 /// Everything from a fresh mount namespace to the moment before the user changes.
 pub fn plan(root: &RootSpec, mounts: &[MountSpec], cwd: &Path) -> Vec<Op> {
-    // lab:begin 07.2 the order of set-up: root, devices, volumes, /proc, hiding, letting go
+    // lab:begin 07.2 the order of set-up: root, devices, volumes, /proc, letting go, hiding
     let mut plan = enter_root(root, mounts);
     plan.extend(devices(root));
     plan.push(Op::kernel_view("sysfs", "/sys", root.privileged));
@@ -47,12 +47,12 @@ pub fn plan(root: &RootSpec, mounts: &[MountSpec], cwd: &Path) -> Vec<Op> {
     }
     plan.extend(volumes(mounts, root.privileged));
     plan.push(Op::mount("proc", "/proc", Flags::DATA, ""));
+    plan.push(Op::DetachOldRoot);
     plan.extend(protect(root));
     plan.push(Op::MakeDir { path: cwd.into() });
     if root.readonly {
         plan.push(Op::ReadOnly { path: "/".into() });
     }
-    plan.push(Op::DetachOldRoot);
     plan.push(Op::Chdir { path: cwd.into() });
     plan
     // lab:end

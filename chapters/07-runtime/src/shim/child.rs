@@ -103,6 +103,8 @@ fn execute(process: &ProcessSpec, inside: Inside, console: bool) -> anyhow::Resu
         take_streams(&inside.stdio.stdin, &inside.stdio.stdout, &inside.stdio.stderr)?;
     }
     drop_privileges(process, &user)?;
+    // A directory outside of our root has no path: an image may have found one all the same.
+    std::env::current_dir().context("the working directory is not inside the container")?;
     let program = find_executable(&process.args[0], &env, &process.cwd, look)?;
     let program = c_string(&program.to_string_lossy())?;
     let args = process.args.iter().map(|arg| c_string(arg)).collect::<anyhow::Result<Vec<_>>>()?;

@@ -20,7 +20,7 @@ pub fn inside(test: &str, body: impl AsyncFnOnce(&mut Node)) {
     if std::env::var_os(INSIDE).is_some() {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");
         tokio.block_on(async {
-            let mut node = Node::start().await;
+            let mut node = Node::new().await;
             body(&mut node).await;
             node.end();
         });
@@ -77,7 +77,7 @@ pub struct Logs {
 }
 
 impl Node {
-    async fn start() -> Node {
+    async fn new() -> Node {
         // What a node writes goes into memory, and away with the namespace.
         let mount = Command::new("mount").args(["-t", "tmpfs", "node", "/var/lib"]).status();
         assert!(mount.expect("mount").success());

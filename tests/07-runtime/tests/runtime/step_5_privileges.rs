@@ -1,0 +1,156 @@
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
+use crate::heart::capabilities::{ALL, DEFAULT, NAMES, bits, effective, names};
+use crate::heart::process::{Found, StartError, User, find_executable, resolve_user, signal_number};
+use crate::heart::spec::UserSpec;
+use crate::strings;
+
+#[test]
+fn the_default_set_is_the_one_that_other_runtimes_show_in_proc() {
+    assert_eq!(effective(&[], &[], false), Ok(0xa804_25fb));
+}
+
+#[test]
+fn drop_all_and_add_one_leaves_one() {
+    let set = effective(&strings(&["NET_ADMIN"]), &strings(&["ALL"]), false).unwrap();
+    assert_eq!(names(set), ["NET_ADMIN"]);
+}
+
+#[test]
+fn add_all_and_drop_one_leaves_the_others() {
+    let set = effective(&strings(&["all"]), &strings(&["CAP_SYS_ADMIN"]), false).unwrap();
+    assert_eq!(set, ALL & !bits("SYS_ADMIN").unwrap());
+}
+
+#[test]
+fn a_capability_both_added_and_dropped_is_dropped() {
+    let both = strings(&["SYS_TIME"]);
+    assert_eq!(effective(&both, &both, false), effective(&[], &[], false));
+}
+
+#[test]
+fn privileged_is_all_of_them_whatever_else_is_said() {
+    assert_eq!(effective(&[], &strings(&["ALL"]), true), Ok(ALL));
+}
+
+#[test]
+fn an_unknown_capability_is_an_error() {
+    assert!(effective(&strings(&["FLY"]), &[], false).is_err());
+    assert!(effective(&[], &strings(&["FLY"]), false).is_err());
+}
+
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nwww:x:33:33:w:/var/www:\nodd:x:44:7::\n";
+const GROUP: &str = "root:x:0:\nwww:x:33:\nadm:x:4:www,odd\nlogs:x:90:www\n";
+
+fn user(text: &str) -> Result<User, StartError> {
+    resolve_user(&UserSpec { user: text.into(), ..UserSpec::default() }, PASSWD, GROUP)
+}
+
+#[test]
+fn users_are_found_by_name_and_by_number() {
+    let www = User { uid: 33, gid: 33, groups: vec![4, 90], home: "/var/www".into() };
+    assert_eq!(user("www"), Ok(www.clone()));
+    assert_eq!(user("33"), Ok(www));
+    assert_eq!(user("").unwrap(), User { uid: 0, gid: 0, groups: vec![], home: "/root".into() });
+}
+
+#[test]
+fn a_number_that_nobody_has_is_a_user_all_the_same() {
+    assert_eq!(user("1000"), Ok(User { uid: 1000, gid: 0, groups: vec![], home: "/".into() }));
+    assert_eq!(user("1000:50").unwrap().gid, 50);
+}
+
+#[test]
+fn a_named_group_replaces_the_users_own() {
+    assert_eq!(user("www:adm").unwrap().gid, 4);
+    assert_eq!(user("odd").unwrap().gid, 7);
+    assert_eq!(user("odd").unwrap().home, "/");
+}
+
+#[test]
+fn a_name_that_nobody_has_is_an_error_in_runcs_words() {
+    let error = user("ghost").unwrap_err();
+    assert_eq!(error.to_string(), "unable to find user ghost: no matching entries in passwd file");
+    assert_eq!(user("www:ghosts"), Err(StartError::NoGroup("ghosts".into())));
+}
+
+#[test]
+fn the_pods_groups_count_and_strict_leaves_the_images_out() {
+    let spec =
+        UserSpec { user: "www".into(), group: Some(5), supplemental: vec![9, 4, 9], strict_groups: false };
+    let merged = resolve_user(&spec, PASSWD, GROUP).unwrap();
+    assert_eq!((merged.gid, merged.groups), (5, vec![4, 9, 90]));
+    let strict = resolve_user(&UserSpec { strict_groups: true, ..spec }, PASSWD, GROUP).unwrap();
+    assert_eq!(strict.groups, [4, 9]);
+}
+
+#[test]
+fn an_image_without_files_knows_root_by_number_alone() {
+    let spec = UserSpec { user: "0".into(), ..UserSpec::default() };
+    assert_eq!(resolve_user(&spec, "", "").unwrap().uid, 0);
+}
+
+/// A file system with a few files.
+fn look(path: &Path) -> Found {
+    match path.components().collect::<PathBuf>().to_str() {
+        Some("/bin/tool" | "/work/run.sh" | "/late/both") => Found::File { executable: true },
+        Some("/usr/bin/data" | "/bin/both") => Found::File { executable: false },
+        Some("/bin" | "/bin/dir") => Found::Directory,
+        _ => Found::Nothing,
+    }
+}
+
+fn find(name: &str) -> Result<PathBuf, StartError> {
+    find_executable(name, &strings(&["A=b", "PATH=/usr/bin:/bin:/late"]), Path::new("/work"), look)
+}
+
+#[test]
+fn a_plain_name_is_searched_in_path_and_what_cannot_run_is_passed_over() {
+    assert_eq!(find("tool"), Ok("/bin/tool".into()));
+    assert_eq!(find("both"), Ok("/late/both".into()));
+    assert_eq!(find("data"), Err(StartError::NotInPath("data".into())));
+    assert_eq!(find("dir"), Err(StartError::NotInPath("dir".into())));
+    assert_eq!(find("").unwrap_err().to_string(), "exec: \"\": executable file not found in $PATH");
+}
+
+#[test]
+fn a_name_with_a_slash_is_a_path() {
+    assert_eq!(find("./run.sh"), Ok("/work/./run.sh".into()));
+    assert_eq!(find("/bin/tool"), Ok("/bin/tool".into()));
+    assert_eq!(find("/bin/both").unwrap_err().to_string(), "exec: \"/bin/both\": permission denied");
+    assert_eq!(find("/bin/dir").unwrap_err().to_string(), "exec: \"/bin/dir\": is a directory");
+    let missing = find("/no").unwrap_err().to_string();
+    assert_eq!(missing, "exec: \"/no\": stat /no: no such file or directory");
+}
+
+#[test]
+fn without_a_path_the_usual_one_is_searched() {
+    assert_eq!(find_executable("tool", &[], Path::new("/"), look), Ok("/bin/tool".into()));
+}
+
+#[test]
+fn signals_have_names_and_numbers() {
+    for (name, number) in
+        [("SIGTERM", 15), ("quit", 3), ("SIGWINCH", 28), ("9", 9), ("SIGRTMIN+3", 37), ("", 15), ("what", 15)]
+    {
+        assert_eq!(signal_number(name), number, "{name:?}");
+    }
+}
+
+proptest! {
+    /// Lists of names against sets of names.
+    #[test]
+    fn sets_of_bits_are_sets_of_names(
+        add in prop::collection::btree_set(prop::sample::select(NAMES.to_vec()), 0..6),
+        drop in prop::collection::btree_set(prop::sample::select(NAMES.to_vec()), 0..6),
+    ) {
+        let list = |names: &std::collections::BTreeSet<&str>| names.iter().map(|name| format!("CAP_{name}")).collect::<Vec<_>>();
+        let set = effective(&list(&add), &list(&drop), false).unwrap();
+        for name in NAMES {
+            let wanted = (DEFAULT.contains(&name) || add.contains(name)) && !drop.contains(name);
+            prop_assert_eq!(names(set).contains(&name), wanted, "{}", name);
+        }
+    }
+}
