@@ -1,4 +1,49 @@
-//! placeholder
+//! # The store as a server: etcd's v3 API on one node
+//!
+//! The core (solutions/01-store) is a value that changes by commands. Around it there must be a
+//! process that speaks etcd's protocol, keeps its word over a crash, and lets no client harm
+//! another.
+//!
+//! ```text
+//!  etcdctl, API server
+//!        │ gRPC, plain or TLS                                   data directory
+//!  ┌─────▼─────┐   ┌──────────────┐  Request   ┌──────────┐  batch   ┌───────────────┐
+//!  │ listen.rs ├──►│ service.rs   ├───────────►│ server.rs├─────────►│ disk.rs       │
+//!  │ sockets   │   │ watch_service│◄───────────┤ the loop │◄─────────┤ log thread:   │
+//!  └───────────┘   │ convert.rs   │  answers,  │ owns the │  Logged  │ write, fsync  │
+//!                  └──────────────┘  Delivery  │ core     │          └───────────────┘
+//!                                              └──────────┘
+//! ```
+//!
+//! One loop owns the store and sees every event of the process (`enum Event` in `server.rs`).
+//! Clients' requests reach it through one bounded queue. Reads are answered at once. Writes gather
+//! in a batch while the disk is busy with the one before, so a single `fdatasync` serves them all
+//! (group commit); they are applied, told to watchers and answered when it has returned.
+//!
+//! ## Invariants
+//!
+//! 1. Nobody is told of a write, by answer, read or watch, before it is on disk.
+//! 2. A disk that fails ends the process. It is never written to again in the hope that it works.
+//! 3. At start the store is the snapshot and every whole batch of the log after it. A tail torn by
+//!    a crash is cut; anything else that is not right is refused with the file, the byte and what
+//!    to do, and nothing is changed.
+//! 4. The log is cut when it has grown larger than the data (and 8 MiB), so disk and time to start
+//!    are bounded by the data.
+//! 5. A client that does not read holds up nobody and costs a bounded amount of memory: its events
+//!    stay in the store until it has taken those that it was sent.
+//! 6. Codes and texts of errors are etcd's, for clients compare them.
+//!
+//! ## What is left out
+//!
+//! Members, elections and `/registry` on three machines: chapter 02 puts consensus between the loop
+//! and the log. Users and roles, the space quota and its alarm, lease checkpoints, the HTTP gateway,
+//! `/metrics`. The answer to `Snapshot` is in our own format, which a real etcd cannot restore. In
+//! etcd: `server/etcdserver/v3_server.go` (a request's way through raft), `server/etcdserver/api/v3rpc`
+//! (services; `watch.go` beside our `watch_service.rs`), `server/storage/wal`.
+//!
+//! A limit of the HTTP/2 library: an `:authority` with a scheme in it is refused, which is what
+//! etcdctl 3.4 sends for `endpoint status`, `defrag` and `endpoint hashkv` when `--endpoints` has
+//! `http://`. Without the scheme (`--endpoints 127.0.0.1:2379`) they work.
 
 pub use store_solution as heart;
 

@@ -1,11 +1,12 @@
 //! Watch streams over the wire, with clients that do not behave.
 
 use store::etcd::kv_client::KvClient;
+use store::etcd::request_op::Request;
 use store::etcd::watch_client::WatchClient;
 use store::etcd::watch_request::RequestUnion;
 use store::etcd::{
-    CompactionRequest, PutRequest, WatchCancelRequest, WatchCreateRequest, WatchProgressRequest,
-    WatchRequest, WatchResponse,
+    CompactionRequest, PutRequest, RequestOp, TxnRequest, WatchCancelRequest, WatchCreateRequest,
+    WatchProgressRequest, WatchRequest, WatchResponse,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -91,26 +92,32 @@ fn a_client_that_does_not_read_misses_nothing_and_holds_nobody_back() {
         assert!(busy.next().await.created);
         let mut kv = KvClient::new(connect(server.address).await);
         // More events than the window, more bytes than the connection buffers.
-        let count = store_window() + 500;
-        for n in 0..count {
-            put(&mut kv, "k", vec![n as u8; 600]).await;
-            assert_eq!(busy.next().await.events.len(), 1);
+        let revisions = WINDOW / AT_ONCE + 10;
+        for n in 0..revisions {
+            let put = |k| PutRequest {
+                key: format!("k{k}").into(),
+                value: vec![n as u8; 600].into(),
+                ..Default::default()
+            };
+            let put = |k| RequestOp { request: Some(Request::RequestPut(put(k))) };
+            let success = (0..AT_ONCE).map(put).collect();
+            kv.txn(TxnRequest { success, ..Default::default() }).await.expect("a transaction");
+            assert_eq!(busy.next().await.events.len(), AT_ONCE, "a revision comes in one piece");
         }
         let mut seen = 0;
-        while seen < count {
+        while seen < revisions * AT_ONCE {
             for event in lazy.next().await.events {
-                let kv = event.kv.expect("a key");
-                assert_eq!(kv.mod_revision, seen as i64 + 2);
-                assert_eq!(kv.value[0], seen as u8);
+                let (kv, n) = (event.kv.expect("a key"), seen / AT_ONCE);
+                assert_eq!((kv.mod_revision, kv.value[0]), (n as i64 + 2, n as u8));
                 seen += 1;
             }
         }
     });
 }
 
-fn store_window() -> usize {
-    4096
-}
+/// Events that a stream is sent ahead of its client.
+const WINDOW: usize = 4096;
+const AT_ONCE: usize = 64;
 
 #[test]
 fn a_watch_of_forgotten_history_is_told_and_ended() {
