@@ -23,6 +23,12 @@ pub fn available(set: &ReplicaSet) -> i32 {
     set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0)
 }
 
+/// The ReplicaSet's own controller has not seen its latest change yet.
+pub fn is_behind(set: &ReplicaSet) -> bool {
+    let observed = set.status.as_ref().and_then(|status| status.observed_generation);
+    set.metadata.generation.unwrap_or(0) > observed.unwrap_or(0)
+}
+
 pub fn is_rolling(deployment: &Deployment) -> bool {
     let strategy = deployment.spec.as_ref().and_then(|spec| spec.strategy.as_ref());
     strategy.and_then(|strategy| strategy.type_.as_deref()).unwrap_or("RollingUpdate") == "RollingUpdate"
@@ -84,10 +90,15 @@ pub fn new_size(deployment: &Deployment, all_sizes: i32, current: i32) -> i32 {
 
 /// The new sizes of the old ReplicaSets (oldest first), where they change: first the pods
 /// that are not available anyway, then available ones as far as `maxUnavailable` allows.
+/// While a status is older than its set's last change nothing is taken away: upstream is
+/// less careful here, and can for a moment go below `replicas - maxUnavailable`.
 pub fn shrink_old(deployment: &Deployment, old: &[ReplicaSet], new: &ReplicaSet) -> Vec<(usize, i32)> {
     let least_available = wanted(deployment) - bounds(deployment).unavailable;
     let mut sizes: Vec<i32> = old.iter().map(size).collect();
     // lab:begin 06.2 clean up the unhealthy within the budget, then scale down the healthy
+    if old.iter().any(is_behind) || is_behind(new) {
+        return Vec::new();
+    }
     let all: i32 = sizes.iter().sum::<i32>() + size(new);
     // Pods of the new set that are not available yet are not there to replace an old one.
     let new_unavailable = (size(new) - available(new)).max(0);
@@ -100,7 +111,9 @@ pub fn shrink_old(deployment: &Deployment, old: &[ReplicaSet], new: &ReplicaSet)
         *size -= unhealthy;
         budget -= unhealthy;
     }
-    let available_now: i32 = old.iter().map(available).sum::<i32>() + available(new);
+    // What is beyond the size is on its way out.
+    let staying = |set: &ReplicaSet| available(set).min(size(set));
+    let available_now: i32 = old.iter().map(staying).sum::<i32>() + staying(new);
     let mut spare = available_now - least_available;
     for size in &mut sizes {
         let gone = (*size).clamp(0, spare.max(0));

@@ -1,0 +1,393 @@
+//! ReplicaSet: whose a pod is, how many are missing, which one goes, and never twice.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::Pod;
+use proptest::prelude::*;
+
+use crate::heart::expectations::{CaughtUp, Expectations};
+use crate::heart::ranking::sort_for_deletion;
+use crate::heart::replica_set::{Failure, Observed, Plan, new_pod, plan, slow_start, status};
+use crate::{Value, at, json, merge, object, owner, pod, text};
+
+fn set(replicas: i32, more: Value) -> ReplicaSet {
+    let mut value = json!({
+        "metadata": { "name": "web", "namespace": "default", "uid": "web", "generation": 3 },
+        "spec": {
+            "replicas": replicas,
+            "selector": { "matchLabels": { "app": "web" } },
+            "template": { "metadata": { "labels": { "app": "web" } }, "spec": { "containers": [{ "name": "c" }] } },
+        },
+    });
+    merge(&mut value, &more);
+    object(value)
+}
+
+fn mine(name: &str, more: Value) -> Arc<Pod> {
+    let mut value = json!({ "metadata": { "ownerReferences": owner("ReplicaSet", "web") } });
+    merge(&mut value, &more);
+    pod(name, value)
+}
+
+fn plan_for(set: &ReplicaSet, pods: &[Arc<Pod>]) -> Plan {
+    plan(&Observed { replica_set: set, pods, siblings: pods, may_act: true, now: at(0) })
+}
+
+fn names(pods: &[Arc<Pod>]) -> Vec<&str> {
+    pods.iter().map(|pod| pod.metadata.name.as_deref().expect("a name")).collect()
+}
+
+#[test]
+fn missing_pods_are_created_and_surplus_ones_deleted() {
+    let pods = [mine("a", json!({})), mine("b", json!({}))];
+    assert_eq!(plan_for(&set(5, json!({})), &pods).create, 3);
+    assert!(plan_for(&set(2, json!({})), &pods).is_empty());
+    assert_eq!(plan_for(&set(1, json!({})), &pods).delete.len(), 1);
+    assert_eq!(plan_for(&set(0, json!({})), &pods).delete.len(), 2);
+}
+
+#[test]
+fn pods_that_have_ended_or_are_going_do_not_count() {
+    let pods = [
+        mine("failed", json!({ "status": { "phase": "Failed" } })),
+        mine("done", json!({ "status": { "phase": "Succeeded" } })),
+        mine("going", json!({ "metadata": { "deletionTimestamp": text(0) } })),
+    ];
+    assert_eq!(plan_for(&set(2, json!({})), &pods).create, 2);
+}
+
+#[test]
+fn the_owner_reference_decides_and_the_selector_decides_only_what_has_no_owner() {
+    let other = json!({ "metadata": { "ownerReferences": owner("ReplicaSet", "other") } });
+    let unlabelled = json!({ "metadata": { "labels": { "app": "debug" } } });
+    let pods = [
+        mine("kept", json!({})),
+        pod("adopted", json!({})),
+        mine("released", unlabelled.clone()),
+        pod("of-another", other),
+        pod("stranger", unlabelled),
+    ];
+    let plan = plan_for(&set(2, json!({})), &pods);
+    assert_eq!(names(&plan.mine), ["kept", "adopted"]);
+    assert_eq!(names(&plan.adopt), ["adopted"]);
+    assert_eq!(names(&plan.release), ["released"]);
+    assert_eq!((plan.create, plan.delete.len()), (0, 0));
+}
+
+#[test]
+fn a_set_that_is_going_away_adopts_creates_and_deletes_nothing() {
+    let going = json!({ "metadata": { "deletionTimestamp": text(0) } });
+    let pods = [pod("orphan", json!({}))];
+    assert!(plan_for(&set(3, going), &pods).is_empty());
+}
+
+#[test]
+fn nothing_is_created_while_the_cache_lags() {
+    let set = set(3, json!({}));
+    let plan = plan(&Observed { replica_set: &set, pods: &[], siblings: &[], may_act: false, now: at(0) });
+    assert_eq!(plan.create, 0);
+}
+
+#[test]
+fn pods_are_created_in_batches_that_double() {
+    assert_eq!(slow_start(0), Vec::<usize>::new());
+    assert_eq!(slow_start(1), [1]);
+    assert_eq!(slow_start(2), [1, 1]);
+    assert_eq!(slow_start(20), [1, 2, 4, 8, 5]);
+}
+
+proptest! {
+    #[test]
+    fn the_batches_add_up_and_none_is_more_than_twice_the_one_before(count in 0..600usize) {
+        let batches = slow_start(count);
+        prop_assert_eq!(batches.iter().sum::<usize>(), count);
+        prop_assert!(batches.windows(2).all(|pair| pair[1] <= 2 * pair[0]));
+        prop_assert!(batches.iter().all(|batch| *batch > 0));
+    }
+}
+
+#[test]
+fn the_pods_that_are_missed_least_go_first() {
+    let ready = |since: i64, more: Value| {
+        let mut value = json!({ "status": { "conditions": [
+            { "type": "Ready", "status": "True", "lastTransitionTime": text(since) },
+        ] } });
+        merge(&mut value, &more);
+        value
+    };
+    let unready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "False" }] } });
+    let cost = |cost: &str| json!({ "metadata": { "annotations": { "controller.kubernetes.io/pod-deletion-cost": cost } } });
+    let restarted = json!({ "status": { "containerStatuses": [
+        { "name": "c", "image": "", "imageID": "", "ready": true, "restartCount": 7 },
+    ] } });
+    let mut pods = [
+        mine("old and ready", ready(-100_000, json!({}))),
+        mine("ready for an hour", ready(-3_600, json!({}))),
+        mine("restarted often", ready(-100_000, restarted)),
+        mine("on a crowded node", ready(-100_000, json!({ "spec": { "nodeName": "crowded" } }))),
+        mine("cheap to delete", ready(-100_000, cost("-10"))),
+        mine("dear", ready(-100_000, cost("10"))),
+        mine("not ready", unready),
+        mine("unknown", json!({ "status": { "phase": "Unknown" } })),
+        mine("pending", json!({ "status": { "phase": "Pending" } })),
+        mine("on no node", json!({ "spec": { "nodeName": "" }, "status": { "phase": "Pending" } })),
+    ];
+    let mut siblings = pods.to_vec();
+    for index in 0..20 {
+        siblings.push(mine(&format!("sibling-{index}"), json!({ "spec": { "nodeName": "crowded" } })));
+    }
+    sort_for_deletion(&mut pods, &siblings, at(0));
+    insta::assert_snapshot!(names(&pods).join("\n"));
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_deletion_does_not_depend_on_the_order_of_the_cache(
+        kinds in prop::collection::vec((0..2u8, 0..2u8, 0..3i64), 1..8), turn in 0..8usize,
+    ) {
+        let pods: Vec<Arc<Pod>> = kinds.iter().enumerate().map(|(index, (node, ready, cost))| {
+            mine(&format!("p{index}"), json!({
+                "metadata": { "annotations": { "controller.kubernetes.io/pod-deletion-cost": cost.to_string() } },
+                "spec": { "nodeName": format!("n{node}") },
+                "status": { "conditions": [{ "type": "Ready", "status": if *ready == 1 { "True" } else { "False" } }] },
+            }))
+        }).collect();
+        let mut one = pods.clone();
+        sort_for_deletion(&mut one, &pods, at(0));
+        let mut other = pods.clone();
+        other.rotate_left(turn % pods.len());
+        sort_for_deletion(&mut other, &pods, at(0));
+        prop_assert_eq!(names(&one), names(&other));
+        let is_ready = |pod: &Arc<Pod>| crate::heart::pods::is_ready(pod);
+        prop_assert!(one.windows(2).all(|pair| is_ready(&pair[0]) <= is_ready(&pair[1])), "the unready go first");
+    }
+}
+
+#[test]
+fn the_status_counts_what_is_and_waits_for_min_ready_seconds() {
+    let ready = |since: i64| {
+        json!({ "status": { "conditions": [
+        { "type": "Ready", "status": "True", "lastTransitionTime": text(since) },
+    ] } })
+    };
+    let unready =
+        json!({ "status": { "conditions": [] }, "metadata": { "labels": { "app": "web", "x": "y" } } });
+    let pods = [mine("a", ready(-60)), mine("b", ready(-4)), mine("c", unready)];
+    let set = set(3, json!({ "spec": { "minReadySeconds": 10 } }));
+    let (status, again) = status(&set, &pods, None, at(0));
+    assert_eq!(status.replicas, 3);
+    assert_eq!(status.ready_replicas, Some(2));
+    assert_eq!(status.available_replicas, Some(1));
+    assert_eq!(status.fully_labeled_replicas, Some(3));
+    assert_eq!(status.observed_generation, Some(3));
+    assert_eq!(again.map(|again| again.as_secs()), Some(6), "b becomes available by time alone");
+}
+
+#[test]
+fn a_refused_creation_shows_as_a_condition_that_keeps_its_time_and_goes_with_the_trouble() {
+    let mut set = set(1, json!({}));
+    let failure = Failure::Create("quota".to_owned());
+    set.status = Some(status(&set, &[], Some(&failure), at(0)).0);
+    let later = status(&set, &[], Some(&failure), at(60)).0;
+    assert_eq!(Some(&later), set.status.as_ref(), "the same trouble is no news");
+    let conditions = later.conditions.expect("a condition");
+    assert_eq!(conditions[0].reason.as_deref(), Some("FailedCreate"));
+    assert!(status(&set, &[], None, at(60)).0.conditions.is_none());
+}
+
+#[test]
+fn expectations_hold_until_every_creation_and_deletion_was_seen() {
+    let mut expectations = Expectations::default();
+    assert!(expectations.satisfied("set", at(0)));
+    expectations.expect("set", 2, ["gone".to_owned()], at(0));
+    expectations.creation_seen("set");
+    expectations.creation_seen("set");
+    assert!(!expectations.satisfied("set", at(1)));
+    expectations.deletion_seen("set", "another");
+    assert!(!expectations.satisfied("set", at(1)));
+    expectations.deletion_seen("set", "gone");
+    assert!(expectations.satisfied("set", at(1)));
+}
+
+#[test]
+fn what_never_arrives_is_given_up_after_five_minutes() {
+    let mut expectations = Expectations::default();
+    expectations.expect("set", 1, [], at(0));
+    assert!(!expectations.satisfied("set", at(299)));
+    assert!(expectations.satisfied("set", at(300)));
+}
+
+#[test]
+fn a_key_waits_until_its_own_write_has_come_back() {
+    let mut caught_up = CaughtUp::default();
+    caught_up.wrote("key", "Pod", "12", at(0));
+    assert!(caught_up.satisfied("other", at(0)));
+    caught_up.seen("Pod", "11");
+    caught_up.seen("Node", "99");
+    assert!(!caught_up.satisfied("key", at(0)));
+    caught_up.seen("Pod", "13");
+    assert!(caught_up.satisfied("key", at(0)));
+    caught_up.wrote("key", "Pod", "13", at(0));
+    assert!(caught_up.satisfied("key", at(0)), "the watch was faster than the answer");
+}
+
+/// A server that keeps pods, a watch that lags, and a controller with a cache.
+struct World {
+    set: ReplicaSet,
+    truth: BTreeMap<String, Arc<Pod>>,
+    news: VecDeque<(String, Option<Arc<Pod>>)>,
+    cache: BTreeMap<String, Arc<Pod>>,
+    expectations: Expectations,
+    refuse_next: usize,
+    made: usize,
+    now: i64,
+}
+
+impl World {
+    fn new() -> Self {
+        World {
+            set: set(0, json!({})),
+            truth: BTreeMap::new(),
+            news: VecDeque::new(),
+            cache: BTreeMap::new(),
+            expectations: Expectations::default(),
+            refuse_next: 0,
+            made: 0,
+            now: 0,
+        }
+    }
+
+    fn delete(&mut self, name: &str) {
+        self.truth.remove(name);
+        self.news.push_back((name.to_owned(), None));
+    }
+
+    fn reconcile(&mut self) -> Plan {
+        let pods: Vec<Arc<Pod>> = self.cache.values().cloned().collect();
+        let may_act = self.expectations.satisfied("web", at(self.now));
+        let observed =
+            Observed { replica_set: &self.set, pods: &pods, siblings: &pods, may_act, now: at(self.now) };
+        let plan = plan(&observed);
+        if plan.create == 0 && plan.delete.is_empty() {
+            return plan;
+        }
+        let going = plan.delete.iter().map(|pod| pod.metadata.uid.clone().expect("a uid"));
+        self.expectations.expect("web", plan.create, going, at(self.now));
+        let mut left = plan.create;
+        for batch in slow_start(plan.create) {
+            left -= batch;
+            let refused = batch.min(self.refuse_next);
+            self.refuse_next -= refused;
+            for _ in 0..batch - refused {
+                self.made += 1;
+                let mut pod = new_pod(&self.set);
+                let name = format!("web-{}", self.made);
+                pod.metadata.name = Some(name.clone());
+                pod.metadata.uid = Some(name.clone());
+                self.truth.insert(name.clone(), Arc::new(pod.clone()));
+                self.news.push_back((name, Some(Arc::new(pod))));
+            }
+            for _ in 0..refused {
+                self.expectations.creation_seen("web");
+            }
+            if refused > 0 {
+                for _ in 0..left {
+                    self.expectations.creation_seen("web");
+                }
+                break;
+            }
+        }
+        for pod in &plan.delete {
+            let name = pod.metadata.name.clone().expect("a name");
+            if self.truth.contains_key(&name) {
+                self.delete(&name);
+            } else {
+                self.expectations.deletion_seen("web", &name);
+            }
+        }
+        plan
+    }
+
+    fn deliver(&mut self) {
+        match self.news.pop_front() {
+            Some((name, Some(pod))) => {
+                self.expectations.creation_seen("web");
+                self.cache.insert(name, pod);
+            }
+            Some((name, None)) => {
+                self.expectations.deletion_seen("web", &name);
+                self.cache.remove(&name);
+            }
+            None => {}
+        }
+    }
+
+    /// Killed, and started again: the cache is listed anew, what was expected is forgotten.
+    fn restart(&mut self) {
+        self.news.clear();
+        self.cache.clone_from(&self.truth);
+        self.expectations = Expectations::default();
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Reconcile,
+    Deliver,
+    Scale(i32),
+    Kill(usize),
+    Refuse(usize),
+    Restart,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => Just(Step::Reconcile),
+        4 => Just(Step::Deliver),
+        1 => (0..9i32).prop_map(Step::Scale),
+        1 => (0..9usize).prop_map(Step::Kill),
+        1 => (1..4usize).prop_map(Step::Refuse),
+        1 => Just(Step::Restart),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn however_the_cache_lags_the_set_arrives_and_never_has_more_than_was_ever_wanted(steps in steps()) {
+        let mut world = World::new();
+        let mut most = 0;
+        for step in steps {
+            world.now += 1;
+            match step {
+                Step::Reconcile => drop(world.reconcile()),
+                Step::Deliver => world.deliver(),
+                Step::Scale(replicas) => {
+                    world.set.spec.as_mut().expect("a spec").replicas = Some(replicas);
+                    most = most.max(usize::try_from(replicas).expect("not negative"));
+                }
+                Step::Kill(index) => {
+                    if let Some(name) = world.truth.keys().nth(index).cloned() {
+                        world.delete(&name);
+                    }
+                }
+                Step::Refuse(count) => world.refuse_next = count,
+                Step::Restart => world.restart(),
+            }
+            prop_assert!(world.truth.len() <= most, "{} pods, though never more than {} were wanted", world.truth.len(), most);
+        }
+        for _ in 0..20 {
+            while !world.news.is_empty() {
+                world.deliver();
+            }
+            world.reconcile();
+        }
+        let wanted = world.set.spec.as_ref().and_then(|spec| spec.replicas).expect("replicas");
+        prop_assert_eq!(world.truth.len(), usize::try_from(wanted).expect("not negative"));
+        prop_assert!(world.reconcile().is_empty(), "a second reconcile has nothing to do");
+    }
+}

@@ -1,0 +1,90 @@
+//! Namespaces: emptied before they go, and saying what they wait for.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Namespace;
+
+use crate::heart::namespace::{Content, Verdict, judge};
+use crate::heart::service_account::{missing_account, root_ca};
+use crate::{Value, at, json, merge, object, text};
+
+fn namespace(more: Value) -> Namespace {
+    let mut value = json!({
+        "metadata": { "name": "team", "deletionTimestamp": text(0) },
+        "spec": { "finalizers": ["kubernetes"] },
+        "status": { "phase": "Terminating" },
+    });
+    merge(&mut value, &more);
+    object(value)
+}
+
+fn remaining() -> Content {
+    Content {
+        remaining: BTreeMap::from([("pods.".to_owned(), 2), ("deployments.apps".to_owned(), 1)]),
+        finalizers: BTreeMap::from([("x.io/f".to_owned(), 1)]),
+        ..Content::default()
+    }
+}
+
+#[test]
+fn a_namespace_that_nobody_deleted_is_left_alone() {
+    let mut alive = namespace(json!({}));
+    alive.metadata.deletion_timestamp = None;
+    assert_eq!(judge(&alive, &Content::default(), at(0)), Verdict::NotTerminating);
+}
+
+#[test]
+fn an_empty_namespace_loses_our_finalizer_and_keeps_the_others() {
+    assert_eq!(judge(&namespace(json!({})), &Content::default(), at(0)), Verdict::Finalize(vec![]));
+    let two = namespace(json!({ "spec": { "finalizers": ["kubernetes", "example.com/f"] } }));
+    let verdict = judge(&two, &Content::default(), at(0));
+    assert_eq!(verdict, Verdict::Finalize(vec!["example.com/f".to_owned()]));
+}
+
+#[test]
+fn what_is_left_is_shown_in_conditions() {
+    let Verdict::Wait(Some(status)) = judge(&namespace(json!({})), &remaining(), at(0)) else {
+        panic!("a namespace with content must wait, and say for what");
+    };
+    let line = |c: &k8s_openapi::api::core::v1::NamespaceCondition| {
+        let (reason, message) = (c.reason.as_deref(), c.message.as_deref());
+        format!("{}={} {}: {}", c.type_, c.status, reason.unwrap_or_default(), message.unwrap_or_default())
+    };
+    let lines: Vec<String> = status.conditions.iter().flatten().map(line).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn the_same_content_is_no_news() {
+    let mut waiting = namespace(json!({}));
+    let Verdict::Wait(Some(status)) = judge(&waiting, &remaining(), at(0)) else {
+        panic!("a namespace with content must wait");
+    };
+    waiting.status = Some(status);
+    assert_eq!(judge(&waiting, &remaining(), at(60)), Verdict::Wait(None));
+}
+
+#[test]
+fn a_kind_that_could_not_be_looked_at_may_still_have_objects() {
+    for content in [
+        Content { discovery_error: Some("503".to_owned()), ..Content::default() },
+        Content { deletion_error: Some("500".to_owned()), ..Content::default() },
+    ] {
+        assert!(matches!(judge(&namespace(json!({})), &content, at(0)), Verdict::Wait(Some(_))));
+    }
+}
+
+#[test]
+fn every_namespace_gets_an_account_and_the_root_certificate_unless_it_is_going() {
+    let mut alive = namespace(json!({}));
+    alive.metadata.deletion_timestamp = None;
+    let account = missing_account(&alive, None).expect("it is missing");
+    assert_eq!(account.metadata.name.as_deref(), Some("default"));
+    assert!(missing_account(&alive, Some(&account)).is_none());
+    assert!(missing_account(&namespace(json!({})), None).is_none());
+    let map = root_ca(&alive, "PEM", None).expect("it is missing");
+    assert_eq!(map.metadata.name.as_deref(), Some("kube-root-ca.crt"));
+    assert!(root_ca(&alive, "PEM", Some(&map)).is_none());
+    let renewed = root_ca(&alive, "NEW", Some(&map)).expect("it is outdated");
+    assert_eq!(renewed.data.expect("data")["ca.crt"], "NEW");
+}
