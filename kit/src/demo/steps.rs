@@ -15,14 +15,21 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const REQUESTS: usize = 20;
 
 pub fn nodes(kubectl: &Kubectl<'_>) -> Result<()> {
+    // A node that was started a moment ago has to say so first.
+    let waited = kubectl.quietly(&["wait", "--for=condition=Ready", "nodes", "--all", "--timeout=20s"]);
     let nodes = kubectl.shown(&["get", "nodes", "-o", "wide"])?;
     let ready = nodes.lines().filter(|line| line.split_whitespace().nth(1) == Some("Ready")).count();
-    ensure!(
-        ready >= 2,
+    if ready >= 2 {
+        return Ok(());
+    }
+    let advice = format!(
         "the demo needs two Ready nodes and this cluster has {ready}: \
          try `cargo kit node start NAME`, or `cargo kit down` and `cargo kit up --nodes 2`"
     );
-    Ok(())
+    match waited {
+        Ok(_) => bail!(advice),
+        Err(why) => Err(why.context(advice)),
+    }
 }
 
 pub fn apply(kubectl: &Kubectl<'_>) -> Result<()> {
@@ -44,10 +51,10 @@ pub fn wait_for_pods(kubectl: &Kubectl<'_>) -> Result<Vec<Pod>> {
     if !ready(&pods) {
         let rows = kubectl.watch(&["get", "pods", "-l", SELECTOR, "--watch"])?;
         let deadline = Instant::now() + PATIENCE;
-        // Rows come one by one; whether all is well is a question about the pods together.
+        // Whether all is well is a question about the pods together: any row may be the answer.
         while !ready(&pods) {
             let left = deadline.saturating_duration_since(Instant::now());
-            rows.until("both pods Running", left, |row| row.is_running())?;
+            rows.until("both pods Running", left, |_| true)?;
             pods = staying()?;
         }
     }
