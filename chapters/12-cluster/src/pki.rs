@@ -64,9 +64,11 @@ pub fn write_kubeconfigs(home: &Home, addresses: &AddressPlan, nodes: &[Node], a
         kubeconfig(home, &wanted)
     };
     let folder = home.kubeconfigs();
-    for (certificate, user) in
-        [("controller-manager", "system:kube-controller-manager"), ("scheduler", "system:kube-scheduler")]
-    {
+    for (certificate, user) in [
+        ("controller-manager", "system:kube-controller-manager"),
+        ("scheduler", "system:kube-scheduler"),
+        ("kube-proxy", "system:kube-proxy"),
+    ] {
         let path = folder.join(format!("{certificate}.conf"));
         write_atomically(&path, config(certificate, user, &inside)?.as_bytes(), 0o600)?;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use informer::{Client as ApiClient, Informer, Query};
-use k8s_openapi::api::core::v1::Node as ApiNode;
+use k8s_openapi::api::core::v1::{Node as ApiNode, NodeCondition};
 use tokio::sync::mpsc;
 
 use crate::control::{Answer, Client, Phase, Request, UnitStatus};
@@ -54,6 +54,9 @@ async fn watch(
     patience: Duration,
     progress: &Progress,
 ) -> Result<()> {
+    // The store still says of each node what it was when the cluster went down; a heartbeat tells
+    // whole seconds.
+    let began = jiff::Timestamp::now().as_second();
     let deadline = tokio::time::sleep(patience);
     tokio::pin!(deadline);
     let mut changes = follow(sandbox)?;
@@ -69,7 +72,8 @@ async fn watch(
             Some(event) = api_nodes.recv() => match event {
                 informer::Event::Synced => Event::ApiAnswers,
                 informer::Event::Added(node) | informer::Event::Updated { new: node, .. } => {
-                    Event::NodeChanged(node.metadata.name.clone().unwrap_or_default(), is_ready(&node))
+                    let ready = is_ready(&node) && heartbeat(&node) >= Some(began);
+                    Event::NodeChanged(node.metadata.name.clone().unwrap_or_default(), ready)
                 }
                 informer::Event::Deleted(node) => Event::NodeChanged(node.metadata.name.clone().unwrap_or_default(), false),
             },
@@ -131,8 +135,17 @@ fn follow(mut sandbox: Client) -> Result<mpsc::Receiver<UnitStatus>> {
 }
 
 pub fn is_ready(node: &ApiNode) -> bool {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    ready_condition(node).is_some_and(|condition| condition.status == "True")
+}
+
+/// When the kubelet last said so, in seconds since 1970.
+fn heartbeat(node: &ApiNode) -> Option<i64> {
+    Some(ready_condition(node)?.last_heartbeat_time.as_ref()?.0.as_second())
+}
+
+fn ready_condition(node: &ApiNode) -> Option<&NodeCondition> {
+    let conditions = node.status.as_ref()?.conditions.as_deref().unwrap_or_default();
+    conditions.iter().find(|condition| condition.type_ == "Ready")
 }
 
 /// What went wrong, with the logs of those who had trouble: first of those on whom others depend.

@@ -106,7 +106,7 @@ pub fn run(home: &Home, args: &Args) -> Result<bool> {
 
 /// Components have no such names; a node's programs are `node-1/kubelet`.
 fn is_node(name: &str) -> bool {
-    name.starts_with("node-") && !name.contains('/')
+    name.strip_prefix("node-").is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
 /// The control plane in its order of dependence, then each node with its programs.
