@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AddressPlan, Node, PlanError};
 
-pub const CONTROL_PLANE: [&str; 4] = ["store", "apiserver", "scheduler", "controller-manager"];
+/// The last one is there because pods talk to the API server, whose answers need a way back to them.
+pub const CONTROL_PLANE: [&str; 5] = ["store", "apiserver", "scheduler", "controller-manager", "node-routes"];
 pub const ON_EACH_NODE: [&str; 4] = ["runtime", "kubelet", "kube-proxy", "node-routes"];
 
 /// In place of a value: the flag is a switch that needs none.
@@ -60,7 +61,9 @@ impl FromStr for Setting {
         if component.is_empty() || flag.is_empty() {
             return Err(wrong());
         }
-        let known = [CONTROL_PLANE, ON_EACH_NODE].concat();
+        let mut known = [&CONTROL_PLANE[..], &ON_EACH_NODE].concat();
+        known.sort_unstable();
+        known.dedup();
         if !known.contains(&component) {
             return Err(PlanError::UnknownComponent {
                 component: component.to_owned(),
@@ -131,7 +134,7 @@ pub fn control_plane(plan: &ControlPlane) -> Vec<Component> {
     let certificate = |name: &str| text(&plan.pki.join(format!("{name}.crt")));
     let key = |name: &str| text(&plan.pki.join(format!("{name}.key")));
     let kubeconfig = |name: &str| text(&plan.kubeconfigs.join(format!("{name}.conf")));
-    // lab:begin 12.4 the four programs of the control plane; the store stops last, the API server before it
+    // lab:begin 12.4 the programs of the control plane; the store stops last, the API server before it
     let mut store = Component::new(
         "store",
         0,
@@ -178,7 +181,12 @@ pub fn control_plane(plan: &ControlPlane) -> Vec<Component> {
             ("root-ca-file", certificate("ca")),
         ],
     );
-    vec![store, apiserver, scheduler, controller_manager]
+    let routes = Component::new(
+        "node-routes",
+        2,
+        &[("kubeconfig", kubeconfig("kube-proxy")), ("node-name", "control-plane".into())],
+    );
+    vec![store, apiserver, scheduler, controller_manager, routes]
     // lab:end
 }
 

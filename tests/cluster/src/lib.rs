@@ -97,11 +97,8 @@ impl Cluster {
 
     /// A namespace for one test, so that tests run side by side.
     pub fn namespace(&self, name: &str) -> String {
-        self.kubectl_with(
-            &["apply", "-f", "-"],
-            &format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}"),
-        )
-        .ok();
+        let manifest = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n");
+        self.kubectl_with(&["apply", "-f", "-"], &manifest).ok();
         name.to_owned()
     }
 

@@ -55,7 +55,7 @@ fn a_watch_scrolls_the_clusters_changes() {
     });
     let mut n = 0;
     while !seen.is_finished() && n < 200 {
-        let manifest = format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {}}}}}", name(n));
+        let manifest = format!("---\n{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {}}}}}", name(n));
         cluster().kubectl_with(&["create", "-f", "-"], &manifest).ok();
         n += 1;
     }

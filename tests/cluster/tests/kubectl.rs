@@ -186,7 +186,7 @@ fn create_refuses_what_exists_and_delete_what_does_not() {
 fn an_unknown_field_is_refused_by_name() {
     let namespace = cluster().namespace("kubectl-strict");
     let refused = cluster()
-        .kubectl_with(&["-n", &namespace, "apply", "-f", "-"], &CONFIG.replace("data:", "datum:"))
+        .kubectl_with(&["-n", &namespace, "apply", "-f", "-"], &CONFIG.replace("\ndata:", "\ndatum:"))
         .refused();
     assert!(refused.contains("unknown field \"datum\""), "{refused}");
     assert!(cluster().kubectl(&["-n", &namespace, "get", "cm", "settings"]).refused().contains("not found"));

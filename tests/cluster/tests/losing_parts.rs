@@ -131,7 +131,7 @@ fn any_part_dies_and_nobody_notices() {
         // It works again: a new pod goes through the API server, store, scheduler, kubelet and runtime.
         let probe = format!("probe-{round}");
         let manifest = format!(
-            "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {probe}}}, spec: {{replicas: 2, selector: {{matchLabels: {{probe: {probe}}}}}, template: {{metadata: {{labels: {{probe: {probe}}}}}, spec: {{terminationGracePeriodSeconds: 1, containers: [{{name: web, image: 'coracle/web:1'}}]}}}}}}}}"
+            "---\n{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {probe}}}, spec: {{replicas: 2, selector: {{matchLabels: {{probe: {probe}}}}}, template: {{metadata: {{labels: {{probe: {probe}}}}}, spec: {{terminationGracePeriodSeconds: 1, containers: [{{name: web, image: 'coracle/web:1'}}]}}}}}}}}"
         );
         e2e::retry("the API takes a Deployment", e2e::PATIENCE, || {
             cluster.kubectl_with(&["-n", &ns, "apply", "-f", "-"], &manifest).succeeded().then_some(())

@@ -121,21 +121,20 @@ fn a_node_port_answers_on_every_node_from_outside_the_nodes() {
 #[test]
 fn the_api_server_is_reached_by_its_service_address() {
     let ns = cluster().namespace("net-api");
-    let pods = web(&ns);
-    for pod in &pods {
-        let open = cluster().kubectl(&[
-            "-n",
-            &ns,
-            "exec",
-            name(pod),
-            "--",
-            "/coracle",
-            "fetch",
-            "--connect-only",
-            "http://10.96.0.1:443/",
-        ]);
-        open.ok();
-    }
+    let manifest = "
+apiVersion: v1
+kind: Pod
+metadata: {name: caller}
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: main, image: 'busybox:1', command: [nc, -z, -w, '5', 10.96.0.1, '443']}
+";
+    cluster().apply(&ns, manifest);
+    let pod = cluster().wait_for(&ns, "pod/caller", |pod| {
+        pod["status"]["phase"] == "Succeeded" || pod["status"]["phase"] == "Failed"
+    });
+    assert_eq!(pod["status"]["phase"], "Succeeded", "{}", pod["status"]["containerStatuses"]);
 }
 
 #[test]

@@ -64,6 +64,12 @@ fn the_control_plane_has_upstreams_flags() {
         --allocate-node-cidrs=true
         --cluster-cidr=10.244.0.0/16
         --root-ca-file=/c/pki/ca.crt
+    2 node-routes
+        --kubeconfig=/c/kubeconfigs/kube-proxy.conf
+        --node-name=control-plane
+    2 node-routes
+        --kubeconfig=/c/kubeconfigs/kube-proxy.conf
+        --node-name=control-plane
     ");
 }
 
@@ -193,7 +199,7 @@ fn what_is_no_setting_is_refused_with_a_hint() {
         assert_eq!(wrong.parse::<Setting>(), Err(PlanError::NotASetting { text: wrong.into() }));
     }
     let refusal = "kublet.max-pods=5".parse::<Setting>().expect_err("no such component");
-    insta::assert_snapshot!(refusal, @r#"there is no component "kublet"; the components are store, apiserver, scheduler, controller-manager, runtime, kubelet, kube-proxy, node-routes"#);
+    insta::assert_snapshot!(refusal, @r#"there is no component "kublet"; the components are apiserver, controller-manager, kube-proxy, kubelet, node-routes, runtime, scheduler, store"#);
 }
 
 proptest! {
