@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow};
 use k8s_openapi::api::core::v1 as api;
 use runtime::cri as pb;
 
+use crate::ctx::Ctx;
 use crate::disk::sub_path;
 use crate::heart::env::{Sources, environment, expand_all};
 use crate::heart::resources::{CgroupLimits, cgroup_limits};
@@ -14,7 +15,6 @@ use crate::heart::security::{ImageUser, Security, effective};
 use crate::heart::types::{Uid, is_host_network, spec};
 use crate::heart::volumes::VolumePlan;
 use crate::heart::{dns, expand, names};
-use crate::pod::Ctx;
 
 fn int64(value: Option<i64>) -> Option<pb::Int64Value> {
     value.map(|value| pb::Int64Value { value })

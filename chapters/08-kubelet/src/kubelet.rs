@@ -7,25 +7,26 @@ use std::time::Duration;
 use anyhow::Context;
 use informer::{Client, EventRecorder, Informer, Query};
 use k8s_openapi::api::core::v1 as api;
-use runtime::cri as pb;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tracing::{debug, error, info, warn};
+use tracing::{error, info};
 
 use crate::args::Args;
-use crate::cri::{Cri, Known, identity};
+use crate::asks::{self, Ask, Probes};
+use crate::cri::{Cri, Known};
+use crate::ctx::{self, Ctx};
 use crate::disk::{Dirs, make_dir};
-use crate::heart::probe::{ContainerProbes, ProbeKind, Verdicts};
+use crate::heart::images;
+use crate::heart::probe::{ProbeKind, Verdicts};
 use crate::heart::sources::{Change, PodSource, PodUpdate};
-use crate::heart::types::{RunState, RuntimePod, Timestamp, Uid, all_containers, find_container, spec};
+use crate::heart::types::{Timestamp, Uid, spec};
 use crate::heart::worker::{Action, Input, Outcome, PodState, PodWorker, Work};
-use crate::heart::{images, names};
-use crate::pod::{self, Ctx, Memory, Order, Report};
+use crate::pod::{self, Memory, Order, Report};
 use crate::refs::Refs;
 use crate::registry::Registry;
 use crate::statuses::Statuses;
-use crate::{machine, node, notify, prober, server};
+use crate::{listen, machine, node, notify, server};
 
 /// Everything that can happen to a kubelet.
 pub enum Event {
@@ -54,9 +55,6 @@ pub enum Event {
 /// Full: whoever reports waits until the loop has caught up.
 const EVENTS: usize = 1024;
 
-/// Without any event, the runtime is listed this often, in case one was lost.
-const RELIST: Duration = Duration::from_secs(300);
-
 /// One pod in the loop.
 struct Entry {
     worker: PodWorker,
@@ -65,8 +63,7 @@ struct Entry {
     memory: Option<Memory>,
     interrupt: watch::Sender<bool>,
     wake_at: Option<Timestamp>,
-    /// By container name: the run's id, and its probes.
-    probes: BTreeMap<String, (String, ContainerProbes)>,
+    probes: Probes,
     waits_for_image: bool,
     object_arrived: bool,
 }
@@ -124,7 +121,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         registry: Arc::new(Registry::new()),
         refs: Refs::new(client.clone(), events.clone()),
         services: Informer::start(&client, Query::default()),
-        node_dns: pod::node_dns(),
+        node_dns: ctx::node_dns(),
         runtime_name: runtime_name_seen,
         network_problem,
         client,
@@ -135,7 +132,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     });
     let statuses = tokio::spawn(ctx.statuses.clone().run());
     let (runtime_moved, runtime_moves) = watch::channel(0_u64);
-    let listener = tokio::spawn(listen(ctx.cri.clone(), events.clone(), runtime_moved));
+    let listener = tokio::spawn(listen::run(ctx.cri.clone(), events.clone(), runtime_moved));
     let node = tokio::spawn(node::run(ctx.clone(), runtime_name, network, runtime_moves));
     let lease = tokio::spawn(node::renew_lease(ctx.clone()));
     let server = tokio::spawn(server::run(ctx.clone()));
@@ -180,78 +177,6 @@ async fn ring(mut network: watch::Receiver<Option<String>>, events: mpsc::Sender
         if events.send(Event::Network).await.is_err() {
             return;
         }
-    }
-}
-
-/// Listens to the runtime: its events while it is there, a list whenever it comes (back).
-async fn listen(cri: Cri, events: mpsc::Sender<Event>, moved: watch::Sender<u64>) {
-    let mut delay = Duration::from_millis(20);
-    loop {
-        if let Err(e) = listen_once(&cri, &events, &moved, &mut delay).await {
-            debug!(error = e.message(), "the runtime is away");
-        }
-        // Whoever asks the runtime how it is asks again.
-        moved.send_modify(|n| *n += 1);
-        tokio::time::sleep(delay).await;
-        delay = (delay * 2).min(Duration::from_secs(1));
-    }
-}
-
-async fn listen_once(
-    cri: &Cri,
-    events: &mpsc::Sender<Event>,
-    moved: &watch::Sender<u64>,
-    delay: &mut Duration,
-) -> Result<(), tonic::Status> {
-    let mut client = cri.runtime.clone();
-    // Some runtimes answer this call only with their first event, so the list does not wait for it.
-    let mut opening = std::pin::pin!(client.get_container_events(pb::GetEventsRequest {}));
-    let mut stream = None;
-    let mut seen = false;
-    let mut relist = tokio::time::interval(RELIST);
-    loop {
-        let message = tokio::select! {
-            opened = &mut opening, if stream.is_none() => {
-                stream = Some(opened?.into_inner());
-                // Whatever came between the list and the subscription is in the next list.
-                relist.reset_immediately();
-                continue;
-            }
-            _ = relist.tick() => {
-                let known = cri.known().await?;
-                *delay = Duration::from_millis(20);
-                if !std::mem::replace(&mut seen, true) {
-                    moved.send_modify(|n| *n += 1);
-                }
-                if events.send(Event::Listed(known)).await.is_err() {
-                    return Ok(());
-                }
-                continue;
-            }
-            message = next(&mut stream) => message?,
-        };
-        let Some(message) = message else {
-            return Ok(());
-        };
-        let sandbox = message.pod_sandbox_status.as_ref().map(|s| &s.labels);
-        let labels = sandbox.into_iter().chain(message.containers_statuses.iter().map(|c| &c.labels));
-        match labels.filter_map(identity).next() {
-            Some(uid) => {
-                if events.send(Event::Container(uid)).await.is_err() {
-                    return Ok(());
-                }
-            }
-            None => relist.reset_immediately(),
-        }
-    }
-}
-
-async fn next(
-    stream: &mut Option<tonic::Streaming<pb::ContainerEventResponse>>,
-) -> Result<Option<pb::ContainerEventResponse>, tonic::Status> {
-    match stream {
-        Some(stream) => stream.message().await,
-        None => std::future::pending().await,
     }
 }
 
@@ -422,7 +347,7 @@ impl Loop {
         if entry.worker.state() == PodState::Syncing
             && let (Some(pod), Some(record)) = (entry.pod.clone(), &report.runtime)
         {
-            renew_probes(&mut entry.probes, &pod, record);
+            asks::renew(&mut entry.probes, &pod, record);
         }
         self.input(&uid, Input::Done(report.outcome));
         if let Some(entry) = self.pods.get_mut(&uid)
@@ -490,61 +415,6 @@ impl Loop {
                     tokio::spawn(ask.run(self.ctx.clone(), pod.clone(), self.events.clone()));
                 }
             }
-        }
-    }
-}
-
-/// One question to one run of a container.
-struct Ask {
-    uid: Uid,
-    container: String,
-    id: String,
-    kind: ProbeKind,
-}
-
-impl Ask {
-    async fn run(self, ctx: Arc<Ctx>, pod: Arc<api::Pod>, events: mpsc::Sender<Event>) {
-        let view = ctx.registry.get(&self.uid).unwrap_or_default();
-        let sandbox = view.runtime.ready_sandbox();
-        let ip = sandbox.and_then(|s| s.ips.first()).unwrap_or(&ctx.machine.internal_ip).clone();
-        let container = find_container(&pod, &self.container);
-        let answer = match container.and_then(|c| Some((c, self.kind.of(c)?))) {
-            Some((container, probe)) => prober::ask(&ctx, container, probe, &self.id, &ip).await,
-            None => Ok(()),
-        };
-        if let Err(cause) = &answer {
-            debug!(pod = names::full_name(&pod), container = self.container, cause, "unhealthy");
-        }
-        let Ask { uid, container, id, kind } = self;
-        if events.send(Event::Probed { uid, container, id, kind, answer }).await.is_err() {
-            warn!("the loop has ended");
-        }
-    }
-}
-
-/// Gives every run that has none its probes, and drops those of runs that have ended.
-fn renew_probes(
-    probes: &mut BTreeMap<String, (String, ContainerProbes)>,
-    pod: &api::Pod,
-    runtime: &RuntimePod,
-) {
-    probes.retain(|name, (id, _)| runtime.running().any(|c| c.name == *name && c.id == *id));
-    for (_, container) in all_containers(pod) {
-        let Some(run) = runtime.newest(&container.name).filter(|c| c.state == RunState::Running) else {
-            continue;
-        };
-        if probes.contains_key(&container.name) {
-            continue;
-        }
-        let statuses = pod.status.iter().flat_map(|s| {
-            s.init_container_statuses.iter().flatten().chain(s.container_statuses.iter().flatten())
-        });
-        let was_ready = statuses
-            .filter(|s| s.name == container.name && s.ready)
-            .any(|s| s.container_id.as_deref().is_some_and(|id| id.ends_with(&format!("://{}", run.id))));
-        let new = ContainerProbes::new(container, run.started_at.unwrap_or(run.created_at), was_ready);
-        if !new.is_empty() {
-            probes.insert(container.name.clone(), (run.id.clone(), new));
         }
     }
 }

@@ -37,15 +37,19 @@
 pub use kubelet_solution as heart;
 
 mod args;
+mod asks;
 mod config;
 mod cri;
+mod ctx;
 mod disk;
 mod kubelet;
+mod listen;
 mod logs;
 mod machine;
 mod node;
 mod notify;
 mod pod;
+mod prepare;
 mod prober;
 mod refs;
 mod registry;

@@ -16,11 +16,11 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 use tokio::sync::{mpsc, watch};
 use tracing::debug;
 
+use crate::ctx::Ctx;
 use crate::heart::logs::{LogReader, Options, tail_start};
 use crate::heart::names;
 use crate::heart::types::{RunState, SignedDuration, Timestamp, Uid, find_container};
 use crate::notify::Bell;
-use crate::pod::Ctx;
 use crate::registry::Registry;
 use crate::server::{Answer, flag, query, text};
 

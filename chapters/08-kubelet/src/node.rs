@@ -16,9 +16,9 @@ use serde_json::json;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
+use crate::ctx::Ctx;
 use crate::heart::node::{self, Health, RuntimeCondition};
 use crate::heart::types::Timestamp;
-use crate::pod::Ctx;
 
 const LEASE_SECONDS: i32 = 40;
 const LEASE_RENEWAL: Duration = Duration::from_secs(10);

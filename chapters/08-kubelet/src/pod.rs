@@ -6,71 +6,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use informer::{Client, EventRecorder, Informer};
 use k8s_openapi::api::core::v1 as api;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use crate::args::Args;
 use crate::config;
-use crate::cri::Cri;
-use crate::disk::{Dirs, make_dir};
+use crate::ctx::Ctx;
+use crate::disk::make_dir;
 use crate::heart::actions::{PodActions, Start, View, compute};
 use crate::heart::backoff::{Backoff, go_duration};
-use crate::heart::dns::{self, DnsConfig};
-use crate::heart::env::{Sources, references};
 use crate::heart::images;
-use crate::heart::node::Machine;
+use crate::heart::names;
 use crate::heart::probe::Verdicts;
 use crate::heart::status::{self, StatusView};
 use crate::heart::types::{
     RunState, RuntimePod, SignedDuration, Timestamp, Uid, Waiting, WaitingReasons, find_container,
-    is_host_network, spec,
+    is_host_network,
 };
-use crate::heart::volumes::{OnDisk, VolumePlan, plan};
+use crate::heart::volumes::OnDisk;
 use crate::heart::worker::{Outcome, Work};
-use crate::heart::{dns as heart_dns, names};
-use crate::refs::{Refs, Token};
-use crate::registry::Registry;
-use crate::statuses::Statuses;
-use crate::stop;
-
-/// What every piece of work may use.
-pub struct Ctx {
-    pub args: Args,
-    pub client: Client,
-    pub cri: Cri,
-    pub recorder: EventRecorder,
-    pub statuses: Arc<Statuses>,
-    pub registry: Arc<Registry>,
-    pub refs: Refs,
-    pub services: Informer<api::Service>,
-    pub machine: Machine,
-    pub node_dns: DnsConfig,
-    pub dirs: Dirs,
-    /// The runtime's name, from its Version.
-    pub runtime_name: watch::Receiver<String>,
-    /// Why pods cannot have a network yet, if so.
-    pub network_problem: watch::Receiver<Option<String>>,
-}
-
-impl Ctx {
-    pub fn memory_bytes(&self) -> i64 {
-        i64::try_from(self.machine.memory_bytes).unwrap_or(i64::MAX)
-    }
-
-    /// An event about a pod, or about one of its containers.
-    pub fn event(&self, pod: &api::Pod, container: Option<&str>, warning: bool, reason: &str, message: &str) {
-        let mut about = informer::object_reference(pod);
-        if let Some(name) = container {
-            let init = spec(pod).init_containers.iter().flatten().any(|c| c.name == name);
-            let list = if init { "initContainers" } else { "containers" };
-            about.field_path = Some(format!("spec.{list}{{{name}}}"));
-        }
-        let kind = if warning { "Warning" } else { "Normal" };
-        self.recorder.event(&about, kind, reason, message);
-    }
-}
+use crate::refs::Token;
+use crate::{prober, stop};
 
 /// What the kubelet remembers of a pod between two pieces of work. After a restart it is empty.
 #[derive(Default)]
@@ -135,6 +91,7 @@ pub struct Job<'a> {
     pub order: &'a Order,
     pub memory: &'a mut Memory,
     pub record: RuntimePod,
+    pub verdicts: Verdicts,
 }
 
 pub async fn run(ctx: Arc<Ctx>, order: Order, mut memory: Memory) -> Report {
@@ -146,7 +103,13 @@ pub async fn run(ctx: Arc<Ctx>, order: Order, mut memory: Memory) -> Report {
         memory.pulls.clear();
         memory.pull_failed.clear();
     }
-    let mut job = Job { ctx: &ctx, order: &order, memory: &mut memory, record: RuntimePod::default() };
+    let mut job = Job {
+        ctx: &ctx,
+        order: &order,
+        memory: &mut memory,
+        record: RuntimePod::default(),
+        verdicts: order.verdicts.clone(),
+    };
     let mut reached = true;
     let result = match job.fetch().await {
         Err(e) => {
@@ -199,14 +162,17 @@ fn later(delay: SignedDuration) -> Timestamp {
 fn next_look(memory: &Memory) -> Option<Timestamp> {
     let now = Timestamp::now();
     let restarts = memory.announced.values().copied().filter(|until| *until > now);
-    let pulls = memory.pull_failed.iter().filter_map(|(image, at)| {
-        // First the reason turns from ErrImagePull to ImagePullBackOff, then the pull is tried again.
-        let shown = memory.waiting.values().any(|w| w.reason == images::ERR_IMAGE_PULL);
+    // Whatever is due by then but did not happen is not asked for more often than this.
+    let soon = later(SignedDuration::from_secs(1));
+    let waits_for_image = memory.waiting.values().any(|w| images::waits_for_image(&w.reason));
+    // First the reason turns from ErrImagePull to ImagePullBackOff, then the pull is tried again.
+    let fresh = memory.waiting.values().any(|w| w.reason == images::ERR_IMAGE_PULL);
+    let pulls = memory.pull_failed.iter().filter(|_| waits_for_image).map(|(image, at)| {
         let until = memory.pulls.waits_until(image, *at, now).unwrap_or(now);
-        Some(if shown { until.min(later(SignedDuration::from_secs(1))) } else { until })
+        if fresh { soon } else { until.max(soon) }
     });
-    let errors = memory.holds.values().map(|(_, until)| *until);
-    let tokens = memory.tokens.values().map(|t| t.refresh_at);
+    let errors = memory.holds.values().map(|(_, until)| (*until).max(soon));
+    let tokens = memory.tokens.values().map(|t| t.refresh_at.max(soon));
     restarts.chain(pulls).chain(errors).chain(tokens).min()
 }
 
@@ -224,6 +190,14 @@ impl Job<'_> {
             }
         }
         self.ctx.registry.set_runtime(&self.order.uid, &record);
+        // The loop makes probes for runs once it has heard of them; until then what they begin with
+        // counts, so that the first status after a restart takes nobody out of service.
+        for (run, pod) in record.running().filter_map(|run| Some((run, self.order.pod.as_deref()?))) {
+            if let Some(container) = find_container(pod, &run.name) {
+                let first = || prober::probes(pod, container, run).verdict();
+                self.verdicts.0.entry(run.id.clone()).or_insert_with(first);
+            }
+        }
         self.record = record;
         Ok(())
     }
@@ -254,7 +228,7 @@ impl Job<'_> {
             old: &old,
             runtime: &self.record,
             waiting: &self.memory.waiting,
-            verdicts: &self.order.verdicts,
+            verdicts: &self.verdicts,
             host_ip: &self.ctx.machine.internal_ip,
             runtime_name: &self.ctx.runtime_name.borrow(),
             terminal,
@@ -276,7 +250,7 @@ impl Job<'_> {
             let mut actions = compute(&View {
                 pod,
                 runtime: &self.record,
-                verdicts: &self.order.verdicts,
+                verdicts: &self.verdicts,
                 backoff: &self.memory.restarts,
                 now: Timestamp::now(),
             });
@@ -408,16 +382,6 @@ impl Job<'_> {
         self.memory.holds.insert(name.to_owned(), (count, until));
     }
 
-    fn write_hosts(&self, pod: &api::Pod, ips: &[String]) {
-        let path = self.ctx.dirs.hosts_file(&self.order.uid);
-        let text = dns::hosts_file(pod, ips, &self.ctx.args.cluster_domain);
-        if std::fs::read_to_string(&path).ok().as_deref() != Some(&text)
-            && let Err(e) = std::fs::write(&path, text)
-        {
-            warn!(path = %path.display(), error = %e, "cannot write the hosts file");
-        }
-    }
-
     async fn create_sandbox(&mut self, pod: &api::Pod, attempt: u32) -> Result<String, SyncError> {
         let problem = self.ctx.network_problem.borrow().clone();
         if let (Some(problem), false) = (problem, is_host_network(pod)) {
@@ -440,67 +404,4 @@ impl Job<'_> {
             Err(e) => Err(failed(e.message().to_owned())),
         }
     }
-
-    /// Fetches what the pod refers to, and brings its directories and volumes into being.
-    pub async fn prepare(
-        &mut self,
-        pod: &Arc<api::Pod>,
-    ) -> Result<(Sources, BTreeMap<String, VolumePlan>), SyncError> {
-        let dir = self.ctx.dirs.pod(&self.order.uid);
-        make_dir(&dir)
-            .map_err(|e| SyncError { reason: "FailedCreatePodDirectory", message: e.to_string() })?;
-        self.volumes(pod).await
-    }
-
-    async fn volumes(
-        &mut self,
-        pod: &Arc<api::Pod>,
-    ) -> Result<(Sources, BTreeMap<String, VolumePlan>), SyncError> {
-        let sources = self.sources(pod).await;
-        let failed = |message: String| SyncError { reason: "FailedMount", message };
-        let plans = plan(pod, &sources).map_err(|e| failed(e.to_string()))?;
-        let group = spec(pod).security_context.as_ref().and_then(|s| s.fs_group);
-        let group = group.and_then(|gid| u32::try_from(gid).ok());
-        self.ctx
-            .dirs
-            .set_up(&self.order.uid, &plans, group, &mut self.memory.volumes)
-            .map_err(|e| failed(format!("{e:#}")))?;
-        Ok((sources, plans))
-    }
-
-    async fn sources(&mut self, pod: &Arc<api::Pod>) -> Sources {
-        let wanted = references(pod);
-        let found = self.ctx.refs.find(pod, &wanted).await;
-        let now = Timestamp::now();
-        for (audience, seconds) in &wanted.tokens {
-            if self.memory.tokens.get(audience).is_none_or(|t| t.refresh_at <= now) {
-                let token = self.ctx.refs.token(pod, audience, *seconds, now).await;
-                // A token that could not be renewed is better than none.
-                let old = self.memory.tokens.remove(audience).and_then(|t| t.text);
-                let token = Token { text: token.text.or(old), ..token };
-                self.memory.tokens.insert(audience.clone(), token);
-            }
-        }
-        let tokens = self.memory.tokens.iter();
-        let mut services = self.ctx.services.list_in(names::namespace(pod));
-        if names::namespace(pod) != "default" {
-            services.extend(self.ctx.services.get("default", "kubernetes"));
-        }
-        let ips = self.record.ready_sandbox().map(|s| s.ips.clone()).unwrap_or_default();
-        Sources {
-            config_maps: found.config_maps,
-            secrets: found.secrets,
-            services,
-            tokens: tokens.filter_map(|(a, t)| Some((a.clone(), t.text.clone()?))).collect(),
-            pod_ips: if is_host_network(pod) { vec![self.ctx.machine.internal_ip.clone()] } else { ips },
-            host_ip: self.ctx.machine.internal_ip.clone(),
-            node_cpu_milli: i64::try_from(self.ctx.machine.cpus).unwrap_or(0) * 1000,
-            node_memory: self.ctx.memory_bytes(),
-        }
-    }
-}
-
-/// The node's own resolver, for pods that use it.
-pub fn node_dns() -> DnsConfig {
-    heart_dns::DnsConfig::parse(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default())
 }

@@ -10,11 +10,25 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use runtime::cri as pb;
 use tokio::net::TcpStream;
 
-use crate::heart::probe::Timing;
-use crate::pod::Ctx;
+use crate::ctx::Ctx;
+use crate::heart::probe::{ContainerProbes, Timing};
+use crate::heart::types::RuntimeContainer;
 
 /// What is kept of an answer's body, for the event.
 const MAX_BODY_BYTES: usize = 10 << 10;
+
+/// The probes of a run that has none yet. If the API server shows this very run as ready, a kubelet
+/// has found it so before: then it stays ready until it is asked.
+pub fn probes(pod: &api::Pod, container: &api::Container, run: &RuntimeContainer) -> ContainerProbes {
+    let statuses = pod.status.iter().flat_map(|s| {
+        s.init_container_statuses.iter().flatten().chain(s.container_statuses.iter().flatten())
+    });
+    let id = format!("://{}", run.id);
+    let was_ready = statuses
+        .filter(|s| s.name == container.name && s.ready)
+        .any(|s| s.container_id.as_deref().is_some_and(|other| other.ends_with(&id)));
+    ContainerProbes::new(container, run.started_at.unwrap_or(run.created_at), was_ready)
+}
 
 /// Asks once. `Err` says what was wrong, in the words of the `Unhealthy` event.
 pub async fn ask(
@@ -48,7 +62,6 @@ pub async fn ask(
 /// Runs a lifecycle hook.
 pub async fn hook(
     ctx: &Ctx,
-    _pod: &api::Pod,
     container: &api::Container,
     hook: &api::LifecycleHandler,
     container_id: &str,

@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
-use crate::pod::Ctx;
+use crate::ctx::Ctx;
 use crate::{logs, stream};
 
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;

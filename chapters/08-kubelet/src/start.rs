@@ -78,8 +78,7 @@ impl Job<'_> {
         self.ctx.event(pod, Some(name), false, "Started", &format!("Started container {name}"));
         let hook = container.lifecycle.as_ref().and_then(|l| l.post_start.as_ref());
         if let Some(hook) = hook
-            && let Err(cause) =
-                prober::hook(self.ctx, pod, container, hook, &id, &sources.pod_ips, None).await
+            && let Err(cause) = prober::hook(self.ctx, container, hook, &id, &sources.pod_ips, None).await
         {
             let message = format!("PostStartHook failed: {cause}");
             self.ctx.event(pod, Some(name), true, "FailedPostStartHook", &message);

@@ -8,12 +8,13 @@ use runtime::cri as pb;
 use tonic::Code;
 use tracing::{debug, info};
 
+use crate::ctx::Ctx;
 use crate::heart::actions::{Kill, KillReason};
 use crate::heart::names;
 use crate::heart::termination::{grace_seconds, remaining_grace, stop_order};
 use crate::heart::types::{Uid, find_container};
 use crate::heart::worker::Outcome;
-use crate::pod::{Ctx, Job, SyncError};
+use crate::pod::{Job, SyncError};
 use crate::prober;
 
 /// What is gone already counts as stopped.
@@ -52,7 +53,7 @@ async fn kill(
     {
         let began = Instant::now();
         let timeout = Duration::from_secs(grace.unsigned_abs());
-        let ran = prober::hook(ctx, pod, container, hook, &order.id, ips, Some(timeout)).await;
+        let ran = prober::hook(ctx, container, hook, &order.id, ips, Some(timeout)).await;
         if let Err(cause) = ran {
             let message = format!("PreStopHook failed: {cause}");
             ctx.event(pod, Some(&order.name), true, "FailedPreStopHook", &message);

@@ -16,8 +16,8 @@ use tokio::net::TcpStream;
 use tonic::Status;
 use tracing::debug;
 
+use crate::ctx::Ctx;
 use crate::heart::types::RunState;
-use crate::pod::Ctx;
 use crate::server::{Answer, flag, query, text};
 
 /// What is read of an answer that is not a switch of protocols.

@@ -53,8 +53,9 @@
 //! Static pods and mirror pods (`pkg/kubelet/pod`), admission at the node (`lifecycle/predicate.go`),
 //! eviction under pressure (`pkg/kubelet/eviction`), persistent volumes and CSI
 //! (`pkg/volume`, `pkg/kubelet/volumemanager`), device plugins and the cpu, memory and topology
-//! managers (`pkg/kubelet/cm`), in-place resize, ephemeral containers, image garbage collection,
-//! gRPC probes, log rotation. The place to start reading is `syncLoop` in `pkg/kubelet/kubelet.go`.
+//! managers (`pkg/kubelet/cm`), in-place resize, ephemeral containers, `activeDeadlineSeconds`
+//! (`active_deadline.go`), pull secrets (`pkg/credentialprovider`), image garbage collection, gRPC
+//! probes, log rotation. The place to start reading is `syncLoop` in `pkg/kubelet/kubelet.go`.
 
 pub mod actions;
 pub mod backoff;
