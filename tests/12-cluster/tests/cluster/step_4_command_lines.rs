@@ -67,9 +67,6 @@ fn the_control_plane_has_upstreams_flags() {
     2 node-routes
         --kubeconfig=/c/kubeconfigs/kube-proxy.conf
         --node-name=control-plane
-    2 node-routes
-        --kubeconfig=/c/kubeconfigs/kube-proxy.conf
-        --node-name=control-plane
     ");
 }
 
