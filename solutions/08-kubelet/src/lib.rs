@@ -31,7 +31,7 @@
 //! | 7 | [`volumes`] | how do files change under a reader's eyes? |
 //! | 8 | [`termination`] | how does a container end well? |
 //!
-//! Given, to read: [`env`], [`expand`], [`resources`], [`security`], [`dns`], [`images`], [`logs`],
+//! Given, to read: [`mod@env`], [`expand`], [`resources`], [`security`], [`dns`], [`images`], [`logs`],
 //! [`node`], [`patch`], [`names`], [`types`].
 //!
 //! ## Invariants
