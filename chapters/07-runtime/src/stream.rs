@@ -197,8 +197,8 @@ async fn commands(
     let (mut shim, _) = match runtime.shim(sandbox).open(&request).await {
         Ok(opened) => opened,
         Err(error) => {
-            send(&mut socket, STATUS, failure_status(&error.to_string()).to_string().as_bytes()).await?;
-            return Ok(socket.close(None).await?);
+            let message = format!("Internal error occurred: error executing command in container: {error}");
+            return finish(socket, &failure_status(&message)).await;
         }
     };
     // Every channel that will carry something is opened with an empty message: clients wait for it.
@@ -232,6 +232,11 @@ async fn commands(
         }
     }
     let status = status.unwrap_or_else(|| failure_status("the pod's shim is gone"));
+    finish(socket, &status).await
+}
+
+/// The last words. A close without a code reads as an accident, and hides the status from kubectl.
+async fn finish(mut socket: Socket, status: &Value) -> anyhow::Result<()> {
     send(&mut socket, STATUS, status.to_string().as_bytes()).await?;
     let close = CloseFrame { code: CloseCode::Normal, reason: "".into() };
     Ok(socket.close(Some(close)).await?)

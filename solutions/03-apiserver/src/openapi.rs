@@ -99,8 +99,9 @@ pub fn v2_json() -> Value {
     })
 }
 
-/// The content type of [`v2_protobuf`].
-pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// The content type of [`v2_protobuf`]. Clients ask for it with an `@` before the version, which Go's
+/// `mime` package then refuses in an answer, so upstream answers with a dot.
+pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// The same document in gnostic's protobuf form (`openapi.v2.Document`: 1 swagger, 2 info,
 /// 8 paths, 9 definitions; `Info`: 1 title, 2 version).

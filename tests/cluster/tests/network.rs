@@ -128,7 +128,7 @@ metadata: {name: caller}
 spec:
   restartPolicy: Never
   containers:
-  - {name: main, image: 'busybox:1', command: [nc, -z, -w, '5', 10.96.0.1, '443']}
+  - {name: main, image: 'busybox:1', command: [sh, -c, 'nc -w 5 10.96.0.1 443 </dev/null']}
 ";
     cluster().apply(&ns, manifest);
     let pod = cluster().wait_for(&ns, "pod/caller", |pod| {
