@@ -103,6 +103,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let runtime = Arc::new(Runtime::open(args, streams, events)?);
     runtime.recover().await?;
     tokio::spawn(crate::stream::serve(Arc::clone(&runtime)));
+    tokio::spawn(unpack_sandbox_image(Arc::clone(&runtime)));
 
     let listener = listen(&runtime.args.address)?;
     let (stop, stopped) = oneshot::channel::<()>();
@@ -132,6 +133,16 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     runtime.lock_subscribers().clear();
     let _ = tokio::time::timeout(std::time::Duration::from_millis(200), server).await;
     Ok(())
+}
+
+/// Every pod needs it: the first one should not have to wait for it.
+async fn unpack_sandbox_image(runtime: Arc<Runtime>) {
+    let name = &runtime.args.sandbox_image;
+    if let Ok(Some(image)) = runtime.store.find(name)
+        && let Err(error) = runtime.unpacked(&image).await
+    {
+        tracing::warn!("sandbox image {name}: {error:#}");
+    }
 }
 
 /// Listens on `unix:///path`, taking the place of a runtime that is gone.

@@ -5,6 +5,8 @@
 //! busybox; where it cannot run it says why.
 
 mod harness;
+#[path = "harness/layered.rs"]
+mod layered;
 
 use std::time::Duration;
 
@@ -126,13 +128,13 @@ fn pods_reach_each_other_and_containers_of_one_pod_share_localhost() {
         let (one, two) = (node.run_pod(pod("one")).await, node.run_pod(pod("two")).await);
         let (ip_one, ip_two) = (node.ip(&one).await, node.ip(&two).await);
         assert_ne!(ip_one, ip_two);
-        let server = "echo serving; nc -l -p 80 -e echo from $(hostname)";
+        let server = "nc -l -p 80 -e echo from $(hostname)";
         let server_one = node.start(&one, container("server", server)).await;
-        node.wait_for_log(&server_one, "serving").await;
+        node.wait_for_port(&server_one, 80).await;
         let (_, logs) = node.run(&two, container("client", &format!("nc -w 5 {ip_one} 80"))).await;
         assert_eq!(logs.stdout, "from one\n");
         let server_two = node.start(&two, container("server", server)).await;
-        node.wait_for_log(&server_two, "serving").await;
+        node.wait_for_port(&server_two, 80).await;
         let (_, logs) = node.run(&two, container("neighbour", "nc -w 5 127.0.0.1 80")).await;
         assert_eq!(logs.stdout, "from two\n");
         let (_, logs) = node.run(&one, container("hosts", "cat /etc/hosts /etc/resolv.conf")).await;
@@ -201,5 +203,100 @@ fn limits_hold_where_the_node_has_control_groups() {
         assert_eq!(status.reason, "OOMKilled", "{status:?}");
         node.remove_pod(&pod).await;
         node.nothing_is_left().await;
+    });
+}
+
+#[test]
+fn commands_stream_over_websocket_with_their_exit_code() {
+    inside("commands_stream_over_websocket_with_their_exit_code", async |node: &mut Node| {
+        let pod = node.run_pod(pod("streams")).await;
+        let id = node.start(&pod, container("main", "sleep 1000")).await;
+        let mut stream = node.exec_stream(&id, "cat; echo done >&2; exit 6", false).await;
+        stream.send(0, b"to and fro").await;
+        stream.close_stdin().await;
+        let ended = stream.finish().await;
+        assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("to and fro", "done\n"));
+        assert_eq!(ended.status["reason"], "NonZeroExitCode");
+        assert_eq!(ended.status["details"]["causes"][0]["message"], "6");
+        assert!(stream.again().await.is_err(), "a token is good once");
+
+        let mut stream = node.exec_stream(&id, "tty; read x; stty size; echo got $x", true).await;
+        stream.send(4, br#"{"Width":91,"Height":33}"#).await;
+        stream.send(0, b"word\n").await;
+        let ended = stream.finish().await;
+        assert!(ended.stdout.contains("/dev/pts/0\r\n"), "{}", ended.stdout);
+        assert!(ended.stdout.contains("33 91\r\ngot word\r\n"), "{}", ended.stdout);
+        assert_eq!(ended.status["status"], "Success");
+
+        let slow = node.exec(&id, "sleep 1000", 1).await.expect_err("it takes too long");
+        assert_eq!(slow.code(), tonic::Code::DeadlineExceeded);
+        let answer = node.exec(&id, "ls /proc | grep -c '^[0-9]'", 0).await.expect("exec");
+        assert_eq!(answer.stdout, b"4\n", "the command that took too long was not ended");
+        node.remove_pod(&pod).await;
+    });
+}
+
+#[test]
+fn attached_streams_feed_a_container_that_reads() {
+    inside("attached_streams_feed_a_container_that_reads", async |node: &mut Node| {
+        let pod = node.run_pod(pod("attach")).await;
+        let mut config =
+            container("reader", "echo ready; while read line; do echo heard $line; done; echo end");
+        (config.stdin, config.stdin_once) = (true, true);
+        let id = node.start(&pod, config).await;
+        node.wait_for_log(&id, "ready").await;
+        let mut stream = node.attach_stream(&id).await;
+        stream.send(0, b"one\ntwo\n").await;
+        stream.close_stdin().await;
+        let ended = stream.finish().await;
+        assert_eq!(ended.stdout, "heard one\nheard two\nend\n");
+        assert_eq!(node.wait_exit(&id).await.exit_code, 0);
+
+        let mut config = container("screen", "tty; test -t 0 && echo terminal; ls -l /dev/console | cut -c1");
+        config.tty = true;
+        let (status, logs) = node.run(&pod, config).await;
+        assert_eq!(status.exit_code, 0, "{}", logs.stdout);
+        assert_eq!(logs.stdout, "/dev/pts/0\r\nterminal\r\nc\r\n");
+        node.remove_pod(&pod).await;
+    });
+}
+
+#[test]
+fn ports_are_forwarded_into_the_pod() {
+    inside("ports_are_forwarded_into_the_pod", async |node: &mut Node| {
+        let pod = node.run_pod(pod("forward")).await;
+        let id = node.start(&pod, container("server", "nc -l -p 8080 -e cat")).await;
+        node.wait_for_port(&id, 8080).await;
+        let mut stream = node.forward_stream(&pod, &[8080, 9]).await;
+        assert_eq!(stream.next().await, (0, vec![0x90, 0x1f]));
+        assert_eq!(stream.next().await, (1, vec![0x90, 0x1f]));
+        stream.send(0, b"echo").await;
+        let mut seen = Vec::new();
+        while seen.len() < 4 {
+            seen.push(stream.next().await);
+        }
+        seen.sort();
+        assert_eq!(seen[..2], [(0, b"echo".to_vec()), (2, vec![9, 0])]);
+        assert!(String::from_utf8_lossy(&seen[3].1).contains("port 9"), "{seen:?}");
+        node.remove_pod(&pod).await;
+    });
+}
+
+#[test]
+fn layers_of_archives_are_stacked_and_hide_what_they_should() {
+    inside("layers_of_archives_are_stacked_and_hide_what_they_should", async |node: &mut Node| {
+        let pod = node.run_pod(pod("layers")).await;
+        for (name, archive) in [("oci:1", layered::oci(node)), ("docker:2", layered::docker(node))] {
+            let loaded = node.store().load_archive(&archive).expect("an archive");
+            assert_eq!(loaded, [format!("docker.io/library/{name}")]);
+            let mut config = container(name.split(':').next().unwrap(), layered::SCRIPT);
+            config.image = Some(cri::ImageSpec { image: name.into(), ..Default::default() });
+            let (status, logs) = node.run(&pod, config).await;
+            assert_eq!(logs.stdout, layered::EXPECTED, "{status:?} {}", logs.stderr);
+            assert!(node.store().remove(name).expect("removed"));
+        }
+        let error = node.store().load_archive(&layered::damaged(node)).expect_err("a wrong digest");
+        assert!(format!("{error:#}").contains("digest"), "{error:#}");
+        node.remove_pod(&pod).await;
     });
 }

@@ -238,8 +238,10 @@ impl Tree<'_> {
 
     fn attributes(&mut self, to: &Path, entry: &tar::Entry<'_, impl Read>, kind: Kind) -> anyhow::Result<()> {
         let header = entry.header();
-        self.own(to, u32::try_from(header.uid()?)?, u32::try_from(header.gid()?)?)?;
-        let mtime = i64::try_from(header.mtime()?).unwrap_or(0);
+        // Some writers leave fields blank: nobody and nothing in particular.
+        let id = |id: io::Result<u64>| u32::try_from(id.unwrap_or(0)).unwrap_or(0);
+        self.own(to, id(header.uid()), id(header.gid()))?;
+        let mtime = i64::try_from(header.mtime().unwrap_or(0)).unwrap_or(0);
         if kind != Kind::Symlink {
             // After the owner: changing that takes set-user-id bits away.
             fs::set_permissions(to, fs::Permissions::from_mode(header.mode()? & 0o7777))?;

@@ -242,10 +242,10 @@ impl Runtime {
             let gone = fs::remove_dir_all(&dir);
             (dir, gone)
         });
-        if let Ok((dir, Err(error))) = done.await {
-            if error.kind() != std::io::ErrorKind::NotFound {
-                tracing::warn!("removing {}: {error}", dir.display());
-            }
+        if let Ok((dir, Err(error))) = done.await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!("removing {}: {error}", dir.display());
         }
     }
 }

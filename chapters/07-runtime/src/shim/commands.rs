@@ -67,7 +67,7 @@ impl Shim {
             .map(|(channel, from)| tokio::task::spawn_local(forward(from, channel, out.clone())))
             .collect();
         let input = tokio::task::spawn_local(async move {
-            take_input(incoming, command.stdin, command.terminal).await;
+            take_input(incoming, command.stdin, command.terminal, || true).await;
             if kill_on_close {
                 // SAFETY: takes numbers only; the child is ours and was not waited for, or this
                 // task would have been aborted.
@@ -150,14 +150,16 @@ impl Shim {
         let has_input = input.is_some();
         let reading = tokio::task::spawn_local({
             let (shim, id) = (Rc::clone(&self), id.to_owned());
-            async move {
-                take_input(incoming, input, terminal).await;
+            // Without `stdinOnce` the container's input outlives whoever was attached to it.
+            let close = move || {
                 if let (true, true, Some(running)) =
                     (has_input, once, shim.containers.borrow_mut().get_mut(&id))
                 {
                     running.stdin = None;
                 }
-            }
+                once
+            };
+            take_input(incoming, input, terminal, close)
         });
         while let Some((channel, bytes)) = output.recv().await {
             if write_frame(&mut outgoing, channel, &bytes).await.is_err() {
@@ -187,8 +189,14 @@ async fn hear(starting: &Starting) -> anyhow::Result<Option<OwnedFd>> {
     Ok(terminal)
 }
 
-/// Frames from the connection to the process, until either is gone or there is no more input.
-async fn take_input(mut from: OwnedReadHalf, mut stdin: Option<Watched>, terminal: Option<Watched>) {
+/// Frames from the connection to the process, until the connection ends. `close` is called when
+/// there will be no more input; it says whether the process shall see its end.
+async fn take_input(
+    mut from: OwnedReadHalf,
+    mut stdin: Option<Watched>,
+    terminal: Option<Watched>,
+    close: impl Fn() -> bool,
+) {
     while let Ok(Some((channel, bytes))) = read_frame(&mut from).await {
         match channel {
             STDIN => {
@@ -204,12 +212,16 @@ async fn take_input(mut from: OwnedReadHalf, mut stdin: Option<Watched>, termina
             }
             // The end of a pipe; a terminal is told by the character that means it.
             CLOSE => match (stdin.take(), &terminal) {
-                (Some(to), Some(_)) => drop(write_all(&to, &[4]).await),
-                (to, _) => drop(to),
+                (Some(to), Some(_)) if close() => drop(write_all(&to, &[4]).await),
+                (to, _) => {
+                    drop(to);
+                    close();
+                }
             },
             _ => {}
         }
     }
+    close();
 }
 
 async fn forward(from: Watched, channel: u8, to: mpsc::Sender<(u8, Vec<u8>)>) {

@@ -62,10 +62,10 @@ impl Running {
 impl Shim {
     /// The pause process; its namespaces are ready when the reply is sent.
     pub async fn start_sandbox(&self, spec: ContainerSpec, shm: Option<PathBuf>) -> Reply {
-        if let Some(shm) = shm {
-            if let Err(error) = self.mount_shm(&shm) {
-                return failure(false, &format!("mounting {}: {error}", shm.display()));
-            }
+        if let Some(shm) = shm
+            && let Err(error) = self.mount_shm(&shm)
+        {
+            return failure(false, &format!("mounting {}: {error}", shm.display()));
         }
         let plan = plan_pause(&spec.namespaces);
         self.launch(spec, plan).await
@@ -186,10 +186,8 @@ impl Shim {
         let mut containers = self.containers.borrow_mut();
         let found = containers.values_mut().find(|running| running.pid == pid && running.exit.is_none());
         let Some(running) = found else { return };
-        if !running.owns_pid_namespace() {
-            if let Some(mount_ns) = running.mount_ns {
-                cgroup::signal_all(mount_ns, Signal::SIGKILL);
-            }
+        if let (false, Some(mount_ns)) = (running.owns_pid_namespace(), running.mount_ns) {
+            cgroup::signal_all(mount_ns, Signal::SIGKILL);
         }
         let pumps = std::mem::take(&mut running.pumps);
         let id = running.spec.id.clone();
@@ -279,10 +277,9 @@ impl Running {
 /// Tells the kernel how dear the process is. To lower the score needs a privilege that many
 /// machines withhold; nothing else depends on it.
 fn oom_score(running: &Running) {
-    if let Some(score) = running.spec.process.oom_score_adj {
-        if let Err(error) = fs::write(format!("/proc/{}/oom_score_adj", running.pid), score.to_string()) {
-            tracing::debug!("oom_score_adj {score}: {error}");
-        }
+    let Some(score) = running.spec.process.oom_score_adj else { return };
+    if let Err(error) = fs::write(format!("/proc/{}/oom_score_adj", running.pid), score.to_string()) {
+        tracing::debug!("oom_score_adj {score}: {error}");
     }
 }
 

@@ -24,7 +24,7 @@ mod streams;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -149,7 +149,10 @@ impl Shim {
         self.listeners.borrow_mut().push(sender);
         write_message(&mut connection, &self.state()).await?;
         while let Some(notice) = notices.recv().await {
-            write_message(&mut connection, &notice).await?;
+            // A runtime that is gone will ask again when it is back.
+            if write_message(&mut connection, &notice).await.is_err() {
+                break;
+            }
         }
         Ok(())
     }
@@ -186,7 +189,7 @@ impl Shim {
 
 /// The socket that the runtime gave us as standard input, moved out of the way.
 fn inherited_socket() -> anyhow::Result<UnixListener> {
-    let socket = OwnedFd::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
     dup2_stdin(File::open("/dev/null")?)?;
     let listener = std::os::unix::net::UnixListener::from(socket);
     listener.set_nonblocking(true)?;

@@ -1,5 +1,7 @@
 //! A node made of namespaces, and a small CRI client.
 
+mod streams;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -36,11 +38,15 @@ pub fn inside(test: &str, body: impl AsyncFnOnce(&mut Node)) {
     }
     // A PID namespace too: whatever a failed test leaves behind ends with it.
     again.args(["--mount", "--net", "--ipc", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]);
-    again
-        .arg(std::env::current_exe().expect("own path"))
-        .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "1");
+    let group = format!("/coracle-test-{}-{test}", std::process::id());
+    again.arg(std::env::current_exe().expect("own path"));
+    again.args(["--exact", test, "--nocapture"]).env(INSIDE, &group);
     let output = again.output().expect("unshare");
+    // Control groups are the one thing that does not go with the namespaces.
+    for tree in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+        remove_groups(&tree.path().join(&group[1..]));
+    }
+    remove_groups(&Path::new("/sys/fs/cgroup").join(&group[1..]));
     let said = String::from_utf8_lossy(&output.stdout);
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "inside the namespaces:\n{said}");
@@ -81,6 +87,8 @@ impl Node {
         // What a node writes goes into memory, and away with the namespace.
         let mount = Command::new("mount").args(["-t", "tmpfs", "node", "/var/lib"]).status();
         assert!(mount.expect("mount").success());
+        let loopback = Command::new("ip").args(["link", "set", "lo", "up"]).status();
+        assert!(loopback.expect("ip").success());
         let dir = PathBuf::from("/var/lib/node");
         let group = std::env::var(INSIDE).expect("a control group");
         let mut node = Node { dir, group, runtime: None, calls: None, images: None };
@@ -103,7 +111,7 @@ impl Node {
         fs::copy("/usr/bin/busybox", root.join("bin/busybox")).unwrap();
         for tool in [
             "sh", "ls", "cat", "sleep", "echo", "hostname", "touch", "wc", "grep", "mknod", "tail", "nc",
-            "dd", "id", "readlink", "stty", "tty",
+            "dd", "id", "readlink", "stty", "tty", "cut", "test", "stat",
         ] {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(tool)).unwrap();
         }
@@ -293,6 +301,17 @@ impl Node {
         Ok(self.calls().exec_sync(request).await?.into_inner())
     }
 
+    /// Until somebody in the pod listens.
+    pub async fn wait_for_port(&self, container: &str, port: u16) {
+        let listens =
+            format!("until grep -q ':{port:04X} 00000000:0000 0A' /proc/net/tcp*; do sleep 0.02; done");
+        self.exec(container, &listens, 20).await.expect("a listener");
+    }
+
+    pub fn store(&self) -> ImageStore {
+        ImageStore::open(self.dir("images")).expect("an image store")
+    }
+
     pub async fn pull(&self, name: &str) -> Result<String, Status> {
         let image = Some(ImageSpec { image: name.into(), ..Default::default() });
         let request = PullImageRequest { image, ..Default::default() };
@@ -333,10 +352,9 @@ impl Node {
     }
 }
 
-/// The example program: runtime, shim, plugin and pause in one.
+/// Runtime, shim, plugin and pause in one.
 fn program() -> PathBuf {
-    let own = std::env::current_exe().expect("own path");
-    own.parent().unwrap().parent().unwrap().join("examples/runtime")
+    env!("CARGO_BIN_EXE_runtime-alone").into()
 }
 
 fn remove_groups(dir: &Path) {
