@@ -127,9 +127,13 @@ impl Cluster {
         Watch::start(self.kubectl_command(&all))
     }
 
-    /// Waits until one object, named as `kind/name`, satisfies `condition`, and returns it.
+    /// Waits until one object, named as `kind/name`, exists and satisfies `condition`, and returns it.
+    #[track_caller]
     pub fn wait_for(&self, namespace: &str, object: &str, condition: impl Fn(&Value) -> bool) -> Value {
-        self.watch(namespace, &[object]).until(object, PATIENCE, condition)
+        let (kind, name) = object.split_once('/').expect("an object is named as kind/name");
+        // A watch by field, unlike one by name, does not mind that the object is still to come.
+        let selector = format!("metadata.name={name}");
+        self.watch(namespace, &[kind, "--field-selector", &selector]).until(object, PATIENCE, condition)
     }
 
     /// Waits until the objects of a kind satisfy `condition`, and returns them.

@@ -238,7 +238,7 @@ fn enforced(limit: &str) -> bool {
     let conditions = node["status"]["conditions"].as_array().expect("conditions");
     let said = conditions
         .iter()
-        .find(|condition| condition["type"] == "LimitsNotEnforced" && condition["status"] == "True");
+        .find(|condition| condition["type"] == "LimitsEnforced" && condition["status"] == "False");
     if let Some(condition) =
         said.filter(|condition| condition["message"].as_str().is_some_and(|text| text.contains(limit)))
     {

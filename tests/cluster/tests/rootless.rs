@@ -80,8 +80,8 @@ fn an_ordinary_user_has_a_whole_cluster() {
     // Limits that this user may not set are said to be not enforced.
     let node = cluster.get("", "node/node-1");
     let conditions = node["status"]["conditions"].as_array().expect("conditions");
-    let said = conditions.iter().find(|condition| condition["type"] == "LimitsNotEnforced");
-    assert!(said.is_some_and(|condition| condition["status"] == "True"), "{conditions:#?}");
+    let said = conditions.iter().find(|condition| condition["type"] == "LimitsEnforced");
+    assert!(said.is_some_and(|condition| condition["status"] == "False"), "{conditions:#?}");
 
     cluster.coracle(&["down"]).ok();
     cluster.coracle(&["up"]).ok();

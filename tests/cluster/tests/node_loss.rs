@@ -1,0 +1,81 @@
+//! A node that goes away: noticed, replaced, and welcome when it returns.
+
+use e2e::Cluster;
+use serde_json::Value;
+
+fn cluster() -> &'static Cluster {
+    // A lost node is noticed within seconds here, by the controllers' own flags.
+    Cluster::shared(&[
+        "--set",
+        "controller-manager.node-monitor-period=500ms",
+        "--set",
+        "controller-manager.node-monitor-grace-period=4s",
+        "--set",
+        "kubelet.node-status-update-frequency=1s",
+    ])
+}
+
+/// A Deployment of the built-in web image.
+fn web(name: &str, replicas: u32, spec: &str) -> String {
+    format!(
+        "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec:
+      terminationGracePeriodSeconds: 1
+{spec}
+      containers:
+      - name: web
+        image: coracle/web:1
+        ports: [{{containerPort: 8080}}]
+"
+    )
+}
+
+fn running(pod: &Value) -> bool {
+    pod["metadata"]["deletionTimestamp"].is_null()
+        && pod["status"]["conditions"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
+}
+
+fn count_running(pods: &[Value], count: usize) -> bool {
+    pods.len() == count && pods.iter().all(running)
+}
+
+#[test]
+fn a_stopped_node_turns_not_ready_and_its_pods_are_replaced_elsewhere() {
+    let ns = cluster().namespace("work-node-loss");
+    let impatient = "
+      nodeSelector: {role: spare}
+      tolerations:
+      - {key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 1}
+      - {key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute, tolerationSeconds: 1}";
+    cluster().coracle(&["node", "add", "node-3"]).ok();
+    cluster().wait_for("", "node/node-3", running);
+    cluster().kubectl(&["label", "node", "node-3", "role=spare"]).ok();
+    cluster().apply(&ns, &web("web", 1, impatient));
+    let pods = cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 1));
+    assert_eq!(pods[0]["spec"]["nodeName"], "node-3");
+    cluster().kubectl(&["label", "node", "node-2", "role=spare"]).ok();
+    cluster().coracle(&["node", "stop", "node-3"]).ok();
+    cluster().wait_for("", "node/node-3", |node| !running(node));
+    let table = cluster().kubectl(&["get", "node", "node-3", "--no-headers"]).ok();
+    assert_eq!(table.split_whitespace().nth(1), Some("NotReady"));
+    cluster().wait_for_all(&ns, &["pods"], |pods| {
+        pods.iter().any(|pod| running(pod) && pod["spec"]["nodeName"] == "node-2")
+    });
+    cluster().coracle(&["node", "start", "node-3"]).ok();
+    cluster().wait_for("", "node/node-3", running);
+    // The old pod was deleted while its node was away: the node, back again, lets it go.
+    cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 1));
+    cluster().kubectl(&["delete", "namespace", &ns]).ok();
+    cluster().coracle(&["node", "stop", "node-3"]).ok();
+    cluster().kubectl(&["delete", "node", "node-3"]).ok();
+}
