@@ -16,16 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{
-    Container, EndpointAddress, EndpointPort as SubsetPort, EndpointSubset, Endpoints, ObjectReference, Pod,
-    Service, ServicePort,
+    EndpointAddress, EndpointPort as SubsetPort, EndpointSubset, Endpoints, ObjectReference, Pod, Service,
+    ServicePort,
 };
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use objects::labels::Selector;
 use objects::meta;
-
-use crate::pods::{has_ended, is_going, is_ready, node_name};
 
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 pub const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
@@ -74,6 +71,8 @@ pub fn address_type(service: &Service) -> &str {
 pub fn target_port(port: &ServicePort, pod: &Pod) -> Option<i32> {
     let protocol = port.protocol.as_deref().unwrap_or("TCP");
     // lab:begin 06.3 a number is a number; a name is looked up in the pod's containers; none means the port itself
+    use k8s_openapi::api::core::v1::Container;
+    use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
     match &port.target_port {
         None => Some(port.port),
         Some(IntOrString::Int(0)) => Some(port.port),
@@ -94,7 +93,7 @@ pub fn target_port(port: &ServicePort, pod: &Pod) -> Option<i32> {
 }
 
 /// The Service's ports on this pod. A port whose name the pod lacks is left out.
-fn ports_of(service: &Service, pod: &Pod) -> Vec<Port> {
+pub fn ports_of(service: &Service, pod: &Pod) -> Vec<Port> {
     let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_ref());
     let mut resolved = Vec::new();
     for port in ports.into_iter().flatten() {
@@ -118,6 +117,8 @@ pub fn target(service: &Service, pod: &Pod, zones: &BTreeMap<String, String>) ->
     let address = address_of(service, pod)?;
     let (name, namespace) = (meta::name(&service.metadata), meta::namespace(&service.metadata));
     // lab:begin 06.3 fill in conditions, node, zone, host name and the reference to the pod
+    use crate::pods::{has_ended, is_going, is_ready, node_name};
+    use k8s_openapi::api::discovery::v1::EndpointConditions;
     if has_ended(pod) {
         return None;
     }

@@ -147,8 +147,8 @@ impl Graph {
         for owner in &node.owners {
             self.dependents.entry(owner.uid.clone()).or_default().insert(uid.clone());
         }
-        let mut work = Work::default();
         // lab:begin 06.5 who must be looked at: a new reference to an unknown owner, a lost owner, a change of state
+        let mut work = Work::default();
         let was = old;
         let newly = |flag: fn(&GraphNode) -> bool| flag(&node) && !was.as_ref().is_some_and(flag);
         if node.owners.iter().any(|owner| !self.nodes.contains_key(&owner.uid)) {
@@ -176,14 +176,14 @@ impl Graph {
 
     /// The object is gone: the watch says so, or reading it found nothing.
     pub fn handle_gone(&mut self, uid: &str) -> Work {
-        let mut work = Work::default();
         let Some(node) = self.nodes.remove(uid) else {
-            return work;
+            return Work::default();
         };
         for owner in &node.owners {
             self.unlink(&owner.uid, uid);
         }
         // lab:begin 06.5 its dependents may have lost their last owner; owners may have waited for it
+        let mut work = Work::default();
         work.check.extend(self.dependents.get(uid).into_iter().flatten().cloned());
         let waiting = node.owners.iter().filter(|owner| self.waits(&owner.uid));
         work.check.extend(waiting.map(|owner| owner.uid.clone()));

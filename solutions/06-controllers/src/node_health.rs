@@ -32,7 +32,7 @@ use crate::pods::{Note, whole_seconds};
 pub const NOT_READY: &str = "node.kubernetes.io/not-ready";
 pub const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 /// The conditions that a silent kubelet can no longer vouch for.
-const CONDITIONS: [&str; 4] = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"];
+pub const CONDITIONS: [&str; 4] = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"];
 /// Condition, its status, and the `NoSchedule` taint that follows.
 const TAINT_FOR: [(&str, &str, &str); 6] = [
     ("Ready", "False", NOT_READY),
@@ -220,7 +220,7 @@ impl NodeMonitor {
             _ => None,
         };
         if let Some(key) = key.filter(|_| !all_lost) {
-            let tainted = current.iter().any(|taint| ours_to_execute(taint));
+            let tainted = current.iter().any(ours_to_execute);
             // A node that is tainted already only changes its reason.
             if tainted || self.bucket.take(now) {
                 wanted.push((key, "NoExecute"));

@@ -20,7 +20,6 @@ use objects::labels::Selector;
 use objects::meta;
 
 use crate::pods::{available_at, is_active, is_going, is_ready, nonzero, whole_seconds};
-use crate::ranking::sort_for_deletion;
 
 /// At most so many pods are created or deleted by one reconcile.
 pub const BURST: usize = 500;
@@ -117,6 +116,7 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
         return plan;
     }
     // lab:begin 06.1 too few: create the difference; too many: delete the ones that are missed least
+    use crate::ranking::sort_for_deletion;
     let wanted = usize::try_from(wanted(set)).unwrap_or(0);
     if plan.mine.len() < wanted {
         plan.create = (wanted - plan.mine.len()).min(BURST);
@@ -133,8 +133,8 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
 /// How many pods to create at once: 1, then 2, then 4, … If the first one is refused
 /// (a quota, a broken template), five hundred are not tried in vain.
 pub fn slow_start(count: usize) -> Vec<usize> {
-    let mut batches = Vec::new();
     // lab:begin 06.1 batches that double, until they add up to `count`
+    let mut batches = Vec::new();
     let (mut left, mut batch) = (count, 1);
     while left > 0 {
         let size = batch.min(left);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use objects::meta;
 
 use crate::pods::{has_ended, is_going};
@@ -37,6 +37,7 @@ pub fn evict_at(pod: &Pod, taints: &[(Taint, Timestamp)]) -> Option<Timestamp> {
     let none = Vec::new();
     let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.as_ref()).unwrap_or(&none);
     // lab:begin 06.4 the earliest end of patience over all NoExecute taints
+    use k8s_openapi::jiff::SignedDuration;
     let mut earliest: Option<Timestamp> = None;
     for (taint, since) in taints.iter().filter(|(taint, _)| taint.effect == "NoExecute") {
         let patience = match tolerations.iter().find(|toleration| tolerates(toleration, taint)) {

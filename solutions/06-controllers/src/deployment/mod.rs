@@ -31,7 +31,7 @@ pub mod template;
 
 use crate::pods::{Note, time};
 use crate::replica_set::{Claim, claim};
-use rolling::{available, bounds, is_rolling, new_size, proportional, shrink_old, size, wanted};
+use rolling::{available, bounds, is_rolling, new_size, proportional, size, wanted};
 use status::{Conditions, counted, is_complete, of_rollout, progress_deadline};
 use template::{
     DESIRED, new_replica_set, refresh_annotations, revision, same_template, set_size_annotations,
@@ -204,19 +204,23 @@ impl<'a> Rollout<'a> {
         // lab:begin 06.2 at most one of the two in a step; when nothing moves and all is done, clean up
         let existed = self.new.is_some();
         self.sync_new(true);
-        if !existed {
+        if !existed || self.grow_new() {
             return;
         }
-        if self.grow_new() || self.shrink_others() {
-            return;
+        let mut scaled = false;
+        if let Some(new) = &self.new {
+            for (index, replicas) in rolling::shrink_old(self.deployment, &self.old, new) {
+                scaled |= self.resize_old(index, replicas);
+            }
         }
-        self.clean_up_if_complete();
+        if !scaled {
+            self.clean_up_if_complete();
+        }
         // lab:end
     }
 
     /// Recreate: everything old goes first, then the new one comes at full size.
     fn recreate(&mut self) {
-        // lab:begin 06.2 scale the old to zero; wait until their pods are gone; then create
         self.sync_new(false);
         let mut scaled = false;
         for index in 0..self.old.len() {
@@ -231,7 +235,6 @@ impl<'a> Rollout<'a> {
         if !self.grow_new() {
             self.clean_up_if_complete();
         }
-        // lab:end
     }
 
     fn old_pods_remain(&self) -> bool {
@@ -247,17 +250,6 @@ impl<'a> Rollout<'a> {
         let all = current + self.old.iter().map(size).sum::<i32>();
         let replicas = new_size(self.deployment, all, current);
         self.resize_new(replicas)
-    }
-
-    fn shrink_others(&mut self) -> bool {
-        let Some(new) = &self.new else {
-            return false;
-        };
-        let mut scaled = false;
-        for (index, replicas) in shrink_old(self.deployment, &self.old, new) {
-            scaled |= self.resize_old(index, replicas);
-        }
-        scaled
     }
 
     /// `spec.replicas` was changed (perhaps in the middle of a rollout, or while paused).

@@ -94,8 +94,8 @@ pub fn new_size(deployment: &Deployment, all_sizes: i32, current: i32) -> i32 {
 /// less careful here, and can for a moment go below `replicas - maxUnavailable`.
 pub fn shrink_old(deployment: &Deployment, old: &[ReplicaSet], new: &ReplicaSet) -> Vec<(usize, i32)> {
     let least_available = wanted(deployment) - bounds(deployment).unavailable;
-    let mut sizes: Vec<i32> = old.iter().map(size).collect();
     // lab:begin 06.2 clean up the unhealthy within the budget, then scale down the healthy
+    let mut sizes: Vec<i32> = old.iter().map(size).collect();
     if old.iter().any(is_behind) || is_behind(new) {
         return Vec::new();
     }

@@ -80,7 +80,7 @@ fn a_host_port_is_taken_once_per_node_address_and_protocol() {
     let mut cache = Cache::default();
     cache.set_node(node("n1", 1000, 1000));
     cache.confirm(bound(&taken, "n1"));
-    let mut fits = |wanted: Value| schedule(&cache, &pod_with("b", port(wanted)), &profile(), 0).is_ok();
+    let fits = |wanted: Value| schedule(&cache, &pod_with("b", port(wanted)), &profile(), 0).is_ok();
     assert!(!fits(json!({ "containerPort": 80, "hostPort": 80 })), "0.0.0.0 overlaps every address");
     assert!(!fits(json!({ "containerPort": 80, "hostPort": 80, "hostIP": "10.0.0.1" })));
     assert!(fits(json!({ "containerPort": 80, "hostPort": 80, "hostIP": "10.0.0.2" })));
@@ -179,8 +179,8 @@ proptest! {
                 time_added: None,
             };
             let mut disagreements = Vec::new();
-            if effect != "" && effect != taint_effect { disagreements.push("effect"); }
-            if key != "" && key != taint_key { disagreements.push("key"); }
+            if !effect.is_empty() && effect != taint_effect { disagreements.push("effect"); }
+            if !key.is_empty() && key != taint_key { disagreements.push("key"); }
             if operator != "Exists" && value != taint_value { disagreements.push("value"); }
             prop_assert_eq!(tolerates(&toleration, &taint), disagreements.is_empty(), "{:?}", disagreements);
         }

@@ -84,13 +84,19 @@ fn a_pod_that_waits_says_so_once() {
     assert!(condition.is_none(), "the pod carries this condition already");
 }
 
+/// What a watch has to tell of a pod.
+enum News {
+    Is(Arc<Pod>),
+    Gone(Arc<Pod>),
+}
+
 /// The API server, with watches that lag and bindings that take their time.
 #[derive(Default)]
 struct World {
     nodes: BTreeMap<String, Arc<Node>>,
     pods: BTreeMap<String, Arc<Pod>>,
-    /// Not delivered yet: `None` is a deletion. One line for each kind.
-    pod_news: VecDeque<(String, Option<Arc<Pod>>, Option<Arc<Pod>>)>,
+    /// Not delivered yet, one line for each kind.
+    pod_news: VecDeque<News>,
     node_news: VecDeque<Arc<Node>>,
     /// Bindings under way.
     bindings: VecDeque<(String, String, String)>,
@@ -98,13 +104,13 @@ struct World {
 
 impl World {
     fn write(&mut self, pod: Arc<Pod>) {
-        let old = self.pods.insert(pod_key(&pod), Arc::clone(&pod));
-        self.pod_news.push_back((pod_key(&pod), old, Some(pod)));
+        self.pods.insert(pod_key(&pod), Arc::clone(&pod));
+        self.pod_news.push_back(News::Is(pod));
     }
 
     fn delete(&mut self, key: &str) {
         if let Some(old) = self.pods.remove(key) {
-            self.pod_news.push_back((key.to_owned(), Some(old), None));
+            self.pod_news.push_back(News::Gone(old));
         }
     }
 
@@ -188,9 +194,9 @@ impl Run {
                 self.world.node_news.push_back(node);
             }
             Step::DeliverPod => match self.world.pod_news.pop_front() {
-                Some((_, _, Some(pod))) => self.scheduler.handle_pod(pod, now),
-                Some((_, Some(old), None)) => self.scheduler.handle_pod_gone(&old, now),
-                _ => {}
+                Some(News::Is(pod)) => self.scheduler.handle_pod(pod, now),
+                Some(News::Gone(pod)) => self.scheduler.handle_pod_gone(&pod, now),
+                None => {}
             },
             Step::DeliverNode => {
                 if let Some(node) = self.world.node_news.pop_front() {

@@ -42,20 +42,21 @@ fn monitor(eviction_rate: f64) -> NodeMonitor {
 
 /// Carries out what was planned.
 fn apply(nodes: &mut [Arc<Node>], actions: &[Action]) {
+    let slot = |nodes: &[Arc<Node>], node: &Node| {
+        nodes.iter().position(|other| other.metadata.name == node.metadata.name).expect("a known node")
+    };
     for action in actions {
-        let (name, change): (_, Box<dyn Fn(&mut Node)>) = match action {
-            Action::SetConditions { node, conditions } => (
-                node.metadata.name.clone(),
-                Box::new(|node| node.status.get_or_insert_default().conditions = Some(conditions.clone())),
-            ),
-            Action::SetTaints { node, taints } => (
-                node.metadata.name.clone(),
-                Box::new(|node| node.spec.get_or_insert_default().taints = Some(taints.clone())),
-            ),
-            Action::MarkPodsNotReady { .. } | Action::Tell { .. } => continue,
-        };
-        let slot = nodes.iter_mut().find(|node| node.metadata.name == name).expect("a known node");
-        change(Arc::make_mut(slot));
+        match action {
+            Action::SetConditions { node, conditions } => {
+                let node = Arc::make_mut(&mut nodes[slot(nodes, node)]);
+                node.status.get_or_insert_default().conditions = Some(conditions.clone());
+            }
+            Action::SetTaints { node, taints } => {
+                let node = Arc::make_mut(&mut nodes[slot(nodes, node)]);
+                node.spec.get_or_insert_default().taints = Some(taints.clone());
+            }
+            Action::MarkPodsNotReady { .. } | Action::Tell { .. } => {}
+        }
     }
 }
 
