@@ -135,7 +135,7 @@ impl Client {
     }
 
     /// The next answer; `None` when the sandbox has ended.
-    pub fn next(&mut self) -> Result<Option<Answer>> {
+    pub fn answer(&mut self) -> Result<Option<Answer>> {
         let mut line = String::new();
         match self.reader.read_line(&mut line) {
             Ok(0) => Ok(None),
@@ -150,7 +150,7 @@ impl Client {
     /// One question, one answer.
     pub fn ask(&mut self, request: &Request) -> Result<Answer> {
         self.send(request)?;
-        match self.next()? {
+        match self.answer()? {
             Some(Answer::Refused { reason }) => anyhow::bail!("{reason}"),
             Some(answer) => Ok(answer),
             None => anyhow::bail!("the sandbox ended without an answer"),

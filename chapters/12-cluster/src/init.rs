@@ -98,7 +98,7 @@ async fn serve(spec: NodeSpec, socket: UnixStream) -> Result<()> {
     Network::open()?.set_up_node(&spec.addresses, &spec.node).await?;
 
     let mut programs = Programs::new(plan::NODE_BINARY.into(), plan::NODE_LOGS.into());
-    for mut component in commands::on_node(&spec.addresses, &spec.node, "/kubepods") {
+    for mut component in commands::on_node(&spec.addresses, &spec.node) {
         commands::apply(&spec.settings, &mut component);
         programs.add(component, Vec::new());
     }

@@ -173,13 +173,12 @@ fn validity(mut params: CertificateParams) -> CertificateParams {
     let yesterday =
         jiff::Timestamp::now().to_zoned(TimeZone::UTC).date().yesterday().unwrap_or(jiff::civil::Date::MIN);
     let day = |years: i32| {
-        let date = rcgen::date_time_ymd(
+        rcgen::date_time_ymd(
             i32::from(yesterday.year()) + years,
             yesterday.month().unsigned_abs(),
             // 29 February exists every fourth year only.
             yesterday.day().unsigned_abs().min(28),
-        );
-        date
+        )
     };
     params.not_before = day(0);
     params.not_after = day(YEARS);

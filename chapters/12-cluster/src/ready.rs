@@ -118,7 +118,7 @@ fn follow(mut sandbox: Client) -> Result<mpsc::Receiver<UnitStatus>> {
     sandbox.send(&Request::Follow)?;
     let (sender, changes) = mpsc::channel(WAITING_CHANGES);
     std::thread::spawn(move || {
-        while let Ok(Some(answer)) = sandbox.next() {
+        while let Ok(Some(answer)) = sandbox.answer() {
             let statuses = match answer {
                 Answer::Status(status) => status.components,
                 Answer::Change(status) => vec![status],

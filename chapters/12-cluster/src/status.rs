@@ -87,7 +87,7 @@ pub fn run(home: &Home, args: &Args) -> Result<bool> {
             Line { host_pid, memory: host_pid.and_then(memory_of), ready, unit }
         })
         .collect();
-    components.sort_by(|a, b| order(&a.unit.name).cmp(&order(&b.unit.name)));
+    components.sort_by_key(|line| order(&line.unit.name));
     let report = Report {
         up: true,
         home: home.path().display().to_string(),

@@ -125,10 +125,10 @@ fn hint(home: &Home) -> String {
 
 /// Waits until an earlier sandbox is wholly gone, and removes what its guard did not.
 pub fn clear_up(home: &Home) -> Result<()> {
-    if let Some(running) = home.last_running() {
-        if !running.guard.wait(GUARD_PATIENCE)? {
-            bail!("the guard of the last sandbox (process {}) does not end", running.guard.pid);
-        }
+    if let Some(running) = home.last_running()
+        && !running.guard.wait(GUARD_PATIENCE)?
+    {
+        bail!("the guard of the last sandbox (process {}) does not end", running.guard.pid);
     }
     guard::sweep(home);
     Ok(())

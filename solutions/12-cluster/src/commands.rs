@@ -190,8 +190,9 @@ pub fn control_plane(plan: &ControlPlane) -> Vec<Component> {
     // lab:end
 }
 
-/// The programs of a node. All paths are the node's own.
-pub fn on_node(addresses: &AddressPlan, node: &Node, cgroup_parent: &str) -> Vec<Component> {
+/// The programs of a node. All paths are the node's own: so is the top of its control groups, below
+/// which the kubelet asks for `/kubepods/podUID`.
+pub fn on_node(addresses: &AddressPlan, node: &Node) -> Vec<Component> {
     // lab:begin 12.4 the four programs of a node; the kubelet speaks as the node, the other two as kube-proxy
     let runtime = Component::new(
         "runtime",
@@ -201,7 +202,7 @@ pub fn on_node(addresses: &AddressPlan, node: &Node, cgroup_parent: &str) -> Vec
             ("state", "/run/coracle/runtime".into()),
             ("address", RUNTIME_SOCKET.into()),
             ("images", crate::mounts::NODE_IMAGES.into()),
-            ("cgroup-parent", cgroup_parent.into()),
+            ("cgroup-parent", "/".into()),
         ],
     );
     let kubelet = Component::new(
