@@ -304,7 +304,7 @@ impl Node {
     /// Until somebody in the pod listens.
     pub async fn wait_for_port(&self, container: &str, port: u16) {
         let listens =
-            format!("until grep -q ':{port:04X} 00000000:0000 0A' /proc/net/tcp*; do sleep 0.02; done");
+            format!("until grep -q ':{port:04X} 0*:0000 0A' /proc/net/tcp*; do sleep 0.02; done");
         self.exec(container, &listens, 20).await.expect("a listener");
     }
 
