@@ -1,6 +1,7 @@
 //! Commands: everything that changes the store. They are logged, then applied, in one order.
 
 use crate::error::Error;
+use crate::lease::Lease;
 use crate::store::{Store, Writer};
 use crate::txn::{Decided, DeleteAnswer, DeleteRange, Put, PutAnswer, Txn, TxnAnswer};
 use crate::types::{Event, KeyRange, LeaseId};
@@ -94,14 +95,7 @@ impl Store {
             Ok(lease) => lease,
             Err(e) => return Applied { answer: Err(e), events: Vec::new() },
         };
-        self.write(|w| {
-            // lab:begin 01.6 delete every key that hung on the lease, in order, in one revision
-            for key in lease.keys {
-                w.delete(&KeyRange::single(key));
-            }
-            Ok(Answer::LeaseRevoke { revision: w.revision() })
-            // lab:end
-        })
+        self.write(|w| Ok(end_lease(w, lease)))
     }
 
     fn write(&mut self, change: impl FnOnce(&mut Writer<'_>) -> Result<Answer, Error>) -> Applied {
@@ -111,4 +105,13 @@ impl Store {
         assert!(answer.is_ok() || events.is_empty(), "a command that fails has changed nothing");
         Applied { answer, events }
     }
+}
+
+fn end_lease(w: &mut Writer<'_>, lease: Lease) -> Answer {
+    // lab:begin 01.6 delete every key that hung on the lease, in order, in one revision
+    for key in lease.keys {
+        w.delete(&KeyRange::single(key));
+    }
+    Answer::LeaseRevoke { revision: w.revision() }
+    // lab:end
 }

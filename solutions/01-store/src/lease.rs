@@ -145,8 +145,8 @@ impl Expiry {
 
     /// At most `limit` leases that have run out: revoke them. Each is named once.
     pub fn poll_expired(&mut self, now_ms: u64, limit: usize) -> Vec<LeaseId> {
-        let mut expired = Vec::new();
         // lab:begin 01.6 take due leases off the front of the queue, mark them, and stop at the limit or at the first that still has time
+        let mut expired = Vec::new();
         while expired.len() < limit {
             let Some((at, id)) = self.queue.first().copied().filter(|(at, _)| *at <= now_ms) else {
                 break;

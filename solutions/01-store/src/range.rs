@@ -120,8 +120,8 @@ impl Store {
     /// The keys of the range that exist at `at`, then counted, bounded, sorted and cut, in that
     /// order.
     fn select(&self, range: &Range, at: i64, now: i64) -> RangeAnswer {
-        let mut answer = RangeAnswer { revision: now, keys_only: range.keys_only, ..Default::default() };
         // lab:begin 01.1 count every key that existed at `at`; keep those within the bounds; sort (equal ones stay in key order); cut to the limit
+        let mut answer = RangeAnswer { revision: now, keys_only: range.keys_only, ..Default::default() };
         let limit = usize::try_from(range.limit).ok().filter(|l| *l > 0).unwrap_or(usize::MAX);
         // Without sorting or bounds the first `limit` keys are the answer (and one more says that
         // there is more), so nothing beyond them is collected.

@@ -221,8 +221,8 @@ struct Writes {
 impl Writes {
     /// The two lists of a nested transaction exclude each other, so they may write the same key.
     fn of(ops: &[Op]) -> Result<Writes, Error> {
-        let mut writes = Writes::default();
         // lab:begin 01.2 collect this level's deletes, then what nested transactions write, then this level's puts; refuse a put that meets an earlier put or a delete
+        let mut writes = Writes::default();
         writes.deletes.extend(ops.iter().filter_map(|op| match op {
             Op::Delete(delete) => Some(delete.keys.clone()),
             _ => None,

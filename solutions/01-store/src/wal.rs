@@ -163,9 +163,9 @@ impl<'a> Frames<'a> {
 
     /// After anything but a frame, the same comes again.
     pub fn next_frame(&mut self) -> Result<Next<'a>, Damage> {
+        // lab:begin 01.7 an end, a frame that is whole, a tail that is torn, or damage: decide which
         let (bytes, at) = (self.bytes, self.at);
         let damage = |why| Err(Damage { at, why });
-        // lab:begin 01.7 an end, a frame that is whole, a tail that is torn, or damage: decide which
         if at == bytes.len() {
             return Ok(Next::End);
         }

@@ -223,8 +223,8 @@ impl Hub {
 
     /// What a command wrote: all of one revision, in order.
     pub fn handle_commit(&mut self, events: &[Event]) {
-        let Some(revision) = events.first().map(|e| e.record.revision.main) else { return };
         // lab:begin 01.4 collect for each synced watcher what it wants of the revision, and deliver that in one piece; 01.5: without credit let it lag from this revision
+        let Some(revision) = events.first().map(|e| e.record.revision.main) else { return };
         let mut batches: BTreeMap<Address, Vec<Event>> = BTreeMap::new();
         for event in events {
             for address in self.synced.interested(&event.record.key) {
@@ -345,10 +345,10 @@ impl Hub {
 
     /// Hands the events to the stream if it has credit. `upto` is the last revision in them.
     fn deliver(&mut self, address: Address, upto: i64, revision: i64, events: Vec<Event>) -> bool {
+        // lab:begin 01.5 a stream without credit gets nothing; otherwise the events cost what they are, even if that overdraws it
         let (stream, watch) = address;
         let Some(on) = self.streams.get_mut(&stream) else { return true };
         let Some(watcher) = on.watchers.get_mut(&watch) else { return true };
-        // lab:begin 01.5 a stream without credit gets nothing; otherwise the events cost what they are, even if that overdraws it
         if on.credit <= 0 {
             return false;
         }
