@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
+/// The size of the file's header.
+const HEADER: usize = 0x40;
 const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 
@@ -15,12 +17,18 @@ struct Segment {
     size: usize,
 }
 
+impl Segment {
+    fn end(&self) -> Result<usize> {
+        self.offset.checked_add(self.size).context("a damaged program")
+    }
+}
+
 /// The loader that a program asks for; `None` for one that needs none.
 pub fn interpreter(program: &[u8]) -> Result<Option<PathBuf>> {
     let Some(segment) = segments(program)?.into_iter().find(|segment| segment.kind == PT_INTERP) else {
         return Ok(None);
     };
-    let name = program.get(segment.offset..segment.offset + segment.size).context("a cut program")?;
+    let name = program.get(segment.offset..segment.end()?).context("a cut program")?;
     let name = std::str::from_utf8(name)?.trim_end_matches('\0');
     Ok(Some(PathBuf::from(name)))
 }
@@ -40,22 +48,26 @@ pub fn without_debug_information(program: &[u8]) -> Result<Vec<u8>> {
 
 fn segments(program: &[u8]) -> Result<Vec<Segment>> {
     // 64 bits, little-endian: all machines that we are built for.
-    if program.len() < 0x40 || !program.starts_with(b"\x7fELF\x02\x01") {
+    if program.len() < HEADER || !program.starts_with(b"\x7fELF\x02\x01") {
         bail!("not a 64-bit ELF program");
     }
     let table = number(program, 0x20, 8)?;
     let (entry, count) = (number(program, 0x36, 2)?, number(program, 0x38, 2)?);
     (0..count)
         .map(|i| {
-            let at = table + i * entry;
+            let at = table.checked_add(i * entry).context("a damaged program")?;
             let kind = u32::try_from(number(program, at, 4)?)?;
-            Ok(Segment { kind, offset: number(program, at + 0x08, 8)?, size: number(program, at + 0x20, 8)? })
+            Ok(Segment {
+                kind,
+                offset: number(&program[at..], 0x08, 8)?,
+                size: number(&program[at..], 0x20, 8)?,
+            })
         })
         .collect()
 }
 
 fn number(program: &[u8], at: usize, size: usize) -> Result<usize> {
-    let bytes = program.get(at..at + size).context("a cut program")?;
+    let bytes = program.get(at..).and_then(|rest| rest.get(..size)).context("a cut program")?;
     let value = bytes.iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
     Ok(usize::try_from(value)?)
 }
