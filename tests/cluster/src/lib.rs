@@ -20,6 +20,9 @@ pub use watch::Watch;
 /// How long a test waits for what should take seconds: these machines may be slow and busy.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Where `coracle` is inside a node.
+pub const ON_NODE: &str = "/opt/coracle/bin/coracle";
+
 /// A running cluster. It is reset when the test process ends, however it ends.
 pub struct Cluster {
     home: PathBuf,

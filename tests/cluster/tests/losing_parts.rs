@@ -37,10 +37,9 @@ impl Traffic {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let (stopped, count) = (stop.clone(), answered.clone());
         let thread = std::thread::spawn(move || {
-            let binary = e2e::binary().to_str().expect("a plain path");
             while !stopped.load(Ordering::Relaxed) {
-                let ran =
-                    cluster.enter("node-1", &[binary, "fetch", &url, "--count", "20", "--timeout", "2s"]);
+                let ran = cluster
+                    .enter("node-1", &[e2e::ON_NODE, "fetch", &url, "--count", "20", "--timeout", "2s"]);
                 if !ran.succeeded() {
                     return Err(format!("after {} answers: {}", count.load(Ordering::Relaxed), ran.stderr));
                 }
@@ -100,9 +99,8 @@ fn any_part_dies_and_nobody_notices() {
     let address =
         cluster.get(&ns, "service/web")["spec"]["clusterIP"].as_str().expect("an address").to_owned();
     let url = format!("http://{address}/");
-    let binary = e2e::binary().to_str().expect("a plain path");
     e2e::retry("the service answers", e2e::PATIENCE, || {
-        cluster.enter("node-1", &[binary, "fetch", &url]).succeeded().then_some(())
+        cluster.enter("node-1", &[e2e::ON_NODE, "fetch", &url]).succeeded().then_some(())
     });
     let traffic = Traffic::start(cluster, url);
 

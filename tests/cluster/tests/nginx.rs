@@ -44,11 +44,10 @@ fn the_classic_manifest_waits_and_then_runs_a_real_nginx() {
     let pods = cluster.wait_for_all("default", &["pods"], |pods| {
         pods.len() == 2 && pods.iter().all(|pod| pod["status"]["containerStatuses"][0]["ready"] == true)
     });
-    let binary = e2e::binary().to_str().expect("a plain path");
     for pod in &pods {
         let url = format!("http://{}/", pod["status"]["podIP"].as_str().expect("an address"));
         let page = e2e::retry("nginx answers", e2e::PATIENCE, || {
-            let ran = cluster.enter("node-1", &[binary, "fetch", "--body", &url]);
+            let ran = cluster.enter("node-1", &["busybox", "wget", "-q", "-O", "-", &url]);
             ran.succeeded().then_some(ran.stdout)
         });
         assert!(page.contains("Welcome to nginx!"), "{page}");
