@@ -300,3 +300,165 @@ fn layers_of_archives_are_stacked_and_hide_what_they_should() {
         node.remove_pod(&pod).await;
     });
 }
+
+#[test]
+fn a_node_that_lost_its_power_knows_its_pods_and_gives_their_addresses_back() {
+    inside(
+        "a_node_that_lost_its_power_knows_its_pods_and_gives_their_addresses_back",
+        async |node: &mut Node| {
+            let pod = node.run_pod(pod("lost")).await;
+            let id = node.start(&pod, container("main", "sleep 1000")).await;
+            let created = node.create(&pod, container("never", "true")).await;
+            node.kill_runtime().await;
+            node.lose_power(&pod);
+            node.start_runtime().await;
+            let status = node.status(&id).await;
+            assert_eq!(status.state(), cri::ContainerState::ContainerExited);
+            assert_eq!((status.exit_code, status.reason.as_str()), (255, "Unknown"));
+            assert_eq!(node.status(&created).await.state(), cri::ContainerState::ContainerExited);
+            assert_eq!(node.pod_state(&pod).await, cri::PodSandboxState::SandboxNotready);
+            node.remove_pod(&pod).await;
+            node.nothing_is_left().await;
+        },
+    );
+}
+
+#[test]
+fn a_pod_whose_shim_is_killed_is_not_ready_and_leaves_no_process() {
+    inside("a_pod_whose_shim_is_killed_is_not_ready_and_leaves_no_process", async |node: &mut Node| {
+        let pod = node.run_pod(pod("orphaned")).await;
+        let id = node.start(&pod, container("main", "sleep 1000")).await;
+        node.lose_power(&pod);
+        let status = node.wait_exit(&id).await;
+        assert_eq!(status.exit_code, 255);
+        assert_eq!(node.pod_state(&pod).await, cri::PodSandboxState::SandboxNotready);
+        assert!(!node.processes().iter().any(|line| line.contains("sleep 1000")), "{:?}", node.processes());
+        node.remove_pod(&pod).await;
+        node.nothing_is_left().await;
+    });
+}
+
+#[test]
+fn containers_of_a_pod_may_share_processes_and_all_of_them_end() {
+    inside("containers_of_a_pod_may_share_processes_and_all_of_them_end", async |node: &mut Node| {
+        let shared = |mut config: cri::ContainerConfig| {
+            let security = config.linux.as_mut().unwrap().security_context.as_mut().unwrap();
+            security.namespace_options.as_mut().unwrap().pid = cri::NamespaceMode::Pod.into();
+            config
+        };
+        let pod = node.run_pod(pod("family")).await;
+        let one = node.start(&pod, shared(container("one", "sleep 2000 & sleep 1000"))).await;
+        let two = node.start(&pod, shared(container("two", "sleep 3000"))).await;
+        let seen = node.exec(&two, "cat /proc/*/cmdline | tr '\\0' ' '", 0).await.expect("exec");
+        let seen = String::from_utf8_lossy(&seen.stdout).into_owned();
+        for word in ["pause", "sleep 1000", "sleep 2000", "sleep 3000"] {
+            assert!(seen.contains(word), "{word} is not in {seen:?}");
+        }
+        node.stop(&one, 0).await;
+        let left = node.processes();
+        assert!(!left.iter().any(|line| line.contains("sleep 2000")), "{left:?}");
+        assert!(left.iter().any(|line| line.contains("sleep 3000")), "{left:?}");
+        node.remove_pod(&pod).await;
+    });
+}
+
+#[test]
+fn users_roots_and_privileges_are_as_asked_for() {
+    inside("users_roots_and_privileges_are_as_asked_for", async |node: &mut Node| {
+        let mut config = pod("modes");
+        let security = cri::LinuxSandboxSecurityContext { privileged: true, ..Default::default() };
+        config.linux =
+            Some(cri::LinuxPodSandboxConfig { security_context: Some(security), ..Default::default() });
+        let pod = node.run_pod(config).await;
+        let with = |name: &str, script: &str, change: &dyn Fn(&mut cri::LinuxContainerSecurityContext)| {
+            let mut config = container(name, script);
+            change(config.linux.as_mut().unwrap().security_context.as_mut().unwrap());
+            config
+        };
+        let frozen = with(
+            "frozen",
+            "touch /x 2>/dev/null || echo frozen; touch /tmp/y || echo too; pwd",
+            &|security| {
+                security.readonly_rootfs = true;
+                security.no_new_privs = true;
+                security.capabilities =
+                    Some(cri::Capability { drop_capabilities: vec!["ALL".into()], ..Default::default() });
+            },
+        );
+        let (_, logs) = node.run(&pod, frozen).await;
+        assert_eq!(logs.stdout, "frozen\ntoo\n/\n");
+
+        let script = "grep -E '^(CapEff|NoNewPrivs)' /proc/self/status; touch /proc/sys/kernel/x; mount -t tmpfs x /tmp && echo may mount";
+        let (_, logs) = node.run(&pod, with("mighty", script, &|security| security.privileged = true)).await;
+        assert!(logs.stdout.contains("may mount"), "{} {}", logs.stdout, logs.stderr);
+
+        let user =
+            with("user", "id -u; id -g; id -G; grep CapEff /proc/self/status; echo $HOME", &|security| {
+                security.run_as_user = Some(cri::Int64Value { value: 1000 });
+                security.run_as_group = Some(cri::Int64Value { value: 2000 });
+                security.supplemental_groups = vec![3000];
+            });
+        let id = node.create(&pod, user).await;
+        let started = node.try_start(&id).await;
+        if node.has_one_id_only() {
+            let error = started.expect_err("user 1000 does not exist here");
+            assert!(error.message().contains("cannot run as"), "{error}");
+        } else {
+            started.expect("StartContainer");
+            node.wait_exit(&id).await;
+            let logs = node.logs(&id).await;
+            assert_eq!(
+                logs.stdout, "1000\n2000\n2000 3000\nCapEff:\t0000000000000000\n/\n",
+                "{}",
+                logs.stderr
+            );
+        }
+        node.remove_pod(&pod).await;
+    });
+}
+
+#[test]
+fn a_log_goes_on_in_a_new_file_after_rotation() {
+    inside("a_log_goes_on_in_a_new_file_after_rotation", async |node: &mut Node| {
+        let pod = node.run_pod(pod("rotate")).await;
+        let mut config = container("log", "while read line; do echo $line; done");
+        config.stdin = true;
+        let id = node.start(&pod, config).await;
+        let mut stream = node.attach_stream(&id).await;
+        stream.send(0, b"before\n").await;
+        node.wait_for_log(&id, "before").await;
+        let path = node.status(&id).await.log_path;
+        std::fs::rename(&path, format!("{path}.1")).unwrap();
+        let request = cri::ReopenContainerLogRequest { container_id: id.clone() };
+        node.calls().reopen_container_log(request).await.expect("ReopenContainerLog");
+        stream.send(0, b"after\n").await;
+        node.wait_for_log(&id, "after").await;
+        assert_eq!(node.logs(&id).await.stdout, "after\n");
+        // Nobody closed the container's input: it goes on when its client goes.
+        drop(stream);
+        let mut stream = node.attach_stream(&id).await;
+        stream.send(0, b"again\n").await;
+        node.wait_for_log(&id, "again").await;
+        node.remove_pod(&pod).await;
+    });
+}
+
+#[test]
+fn a_pod_in_the_nodes_network_has_the_nodes_name_and_needs_no_plugin() {
+    inside("a_pod_in_the_nodes_network_has_the_nodes_name_and_needs_no_plugin", async |node: &mut Node| {
+        let mut config = pod("host");
+        let options = cri::NamespaceOption { network: cri::NamespaceMode::Node.into(), ..Default::default() };
+        let security =
+            cri::LinuxSandboxSecurityContext { namespace_options: Some(options), ..Default::default() };
+        config.linux =
+            Some(cri::LinuxPodSandboxConfig { security_context: Some(security), ..Default::default() });
+        let pod = node.run_pod(config).await;
+        assert_eq!(node.ip(&pod).await, "");
+        let (_, logs) = node.run(&pod, container("name", "hostname; readlink /proc/self/ns/net")).await;
+        let here = std::fs::read_link("/proc/self/ns/net").unwrap();
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        assert_eq!(logs.stdout, format!("{name}{}\n", here.display()));
+        node.remove_pod(&pod).await;
+        node.nothing_is_left().await;
+    });
+}

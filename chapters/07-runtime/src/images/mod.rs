@@ -154,7 +154,7 @@ impl ImageStore {
         Ok(true)
     }
 
-    /// A blob, to be read through [`ImageStore::verified`] when it matters.
+    /// Where a blob is. Whoever reads it compares the digest.
     pub fn blob_path(&self, digest: &str) -> anyhow::Result<PathBuf> {
         ensure!(is_digest(digest), "{digest:?} is not a sha256 digest");
         Ok(self.dir.join("blobs/sha256").join(&digest["sha256:".len()..]))

@@ -15,7 +15,7 @@ pub use self::containers::container_status;
 pub use self::sandboxes::sandbox_status;
 use crate::cri::runtime_service_server::RuntimeService;
 use crate::cri::*;
-use crate::server::Runtime;
+use crate::server::{Runtime, internal};
 
 /// The gRPC side of the runtime.
 pub struct Service(pub Arc<Runtime>);
@@ -24,19 +24,30 @@ type Answer<T> = Result<Response<T>, Status>;
 
 /// One line for each call: unwrap the request, wrap the answer. (The whole `impl` is made here,
 /// because `async_trait` must see the methods and not a macro.)
+///
+/// What was begun is carried to its end though the kubelet goes away meanwhile: each call is a task
+/// of its own. Only `exec_sync` ends with its caller, and the command with it.
 macro_rules! calls {
     ($($name:ident($request:ty) -> $response:ty;)*) => {
         #[tonic::async_trait]
         impl RuntimeService for Service {
             $(async fn $name(&self, request: Request<$request>) -> Answer<$response> {
-                let started = std::time::Instant::now();
-                let answer = self.0.$name(request.into_inner()).await;
-                match &answer {
-                    Ok(_) => tracing::debug!("{} took {:?}", stringify!($name), started.elapsed()),
-                    Err(status) => tracing::debug!("{}: {}", stringify!($name), status.message()),
-                }
-                answer.map(Response::new)
+                let runtime = Arc::clone(&self.0);
+                let call = tokio::spawn(async move {
+                    let started = std::time::Instant::now();
+                    let answer = runtime.$name(request.into_inner()).await;
+                    match &answer {
+                        Ok(_) => tracing::debug!("{} took {:?}", stringify!($name), started.elapsed()),
+                        Err(status) => tracing::debug!("{}: {}", stringify!($name), status.message()),
+                    }
+                    answer
+                });
+                call.await.map_err(internal)?.map(Response::new)
             })*
+
+            async fn exec_sync(&self, request: Request<ExecSyncRequest>) -> Answer<ExecSyncResponse> {
+                self.0.exec_sync(request.into_inner()).await.map(Response::new)
+            }
 
             type GetContainerEventsStream = ReceiverStream<Result<ContainerEventResponse, Status>>;
 
@@ -71,7 +82,6 @@ calls! {
     update_container_resources(UpdateContainerResourcesRequest) -> UpdateContainerResourcesResponse;
     reopen_container_log(ReopenContainerLogRequest) -> ReopenContainerLogResponse;
 
-    exec_sync(ExecSyncRequest) -> ExecSyncResponse;
     exec(ExecRequest) -> ExecResponse;
     attach(AttachRequest) -> AttachResponse;
     port_forward(PortForwardRequest) -> PortForwardResponse;

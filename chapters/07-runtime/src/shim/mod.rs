@@ -9,7 +9,7 @@
 //!                            ├─ container    (pipes → log file)
 //!                            └─ container …
 //! ```
-//! 1. One thread, always: the shim forks (see [`spawn`]).
+//! 1. One thread, always: the shim forks (see `spawn`).
 //! 2. An exit is on disk (`exit.json`) before anybody hears of it.
 //! 3. An exit is reported after the last line of output is in the log.
 //! 4. The containers of a pod do not outlive their shim: no orphan is left that nobody can stop.
@@ -72,7 +72,7 @@ pub(crate) struct Shim {
     events: mpsc::UnboundedSender<Event>,
 }
 
-/// Serves a pod until it is shut down. The loop of this process: every trigger is in [`Event`].
+/// Serves a pod until it is shut down. The loop of this process: every trigger is in `Event`.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     tokio::task::LocalSet::new().run_until(serve(args)).await
 }

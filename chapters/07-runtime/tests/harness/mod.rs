@@ -111,7 +111,7 @@ impl Node {
         fs::copy("/usr/bin/busybox", root.join("bin/busybox")).unwrap();
         for tool in [
             "sh", "ls", "cat", "sleep", "echo", "hostname", "touch", "wc", "grep", "mknod", "tail", "nc",
-            "dd", "id", "readlink", "stty", "tty", "cut", "test", "stat",
+            "dd", "id", "readlink", "stty", "tty", "cut", "test", "stat", "tr", "mount",
         ] {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(tool)).unwrap();
         }
@@ -303,9 +303,38 @@ impl Node {
 
     /// Until somebody in the pod listens.
     pub async fn wait_for_port(&self, container: &str, port: u16) {
-        let listens =
-            format!("until grep -q ':{port:04X} 0*:0000 0A' /proc/net/tcp*; do sleep 0.02; done");
+        let listens = format!("until grep -q ':{port:04X} 0*:0000 0A' /proc/net/tcp*; do sleep 0.02; done");
         self.exec(container, &listens, 20).await.expect("a listener");
+    }
+
+    pub async fn pod_state(&self, pod: &str) -> PodSandboxState {
+        let request = PodSandboxStatusRequest { pod_sandbox_id: pod.into(), verbose: false };
+        let status = self.calls().pod_sandbox_status(request).await.expect("PodSandboxStatus").into_inner();
+        status.status.unwrap().state()
+    }
+
+    /// Command lines of all processes of the node.
+    pub fn processes(&self) -> Vec<String> {
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let lines = all.filter_map(|entry| fs::read_to_string(entry.path().join("cmdline")).ok());
+        lines.map(|line| line.replace('\0', " ")).collect()
+    }
+
+    /// Kills a pod's shim, as a power failure would, and with it all its processes.
+    pub fn lose_power(&self, pod: &str) {
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+            if line.contains(&format!("shim\0--id\0{pod}")) {
+                let pid = entry.file_name().to_string_lossy().parse().unwrap();
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+                    .unwrap();
+            }
+        }
+    }
+
+    /// Rootless without a range of ids.
+    pub fn has_one_id_only(&self) -> bool {
+        fs::read_to_string("/proc/self/uid_map").unwrap().split_whitespace().nth(2) == Some("1")
     }
 
     pub fn store(&self) -> ImageStore {
@@ -345,8 +374,11 @@ impl Node {
         let links: Vec<_> =
             fs::read_dir("/sys/class/net").unwrap().flatten().map(|e| e.file_name()).collect();
         assert!(!links.iter().any(|link| link.to_string_lossy().starts_with("veth")), "{links:?}");
-        let addresses =
-            fs::read_dir("/var/lib/cni/networks/coracle").unwrap().flatten().map(|e| e.file_name());
+        let addresses = fs::read_dir("/var/lib/cni/networks/coracle")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|e| e.file_name());
         let addresses: Vec<_> = addresses.filter(|name| name.to_string_lossy().starts_with("10.")).collect();
         assert!(addresses.is_empty(), "{addresses:?}");
     }
