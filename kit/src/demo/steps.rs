@@ -33,12 +33,7 @@ pub fn nodes(kubectl: &Kubectl<'_>) -> Result<()> {
 }
 
 pub fn apply(kubectl: &Kubectl<'_>) -> Result<()> {
-    let mut args = vec!["apply", "-f", "examples/web.yaml"];
-    // Old ones want to check it by a form of schema that no server of today has.
-    if !kubectl.version().speaks_websocket() {
-        args.push("--validate=false");
-    }
-    kubectl.shown(&args).map(drop)
+    kubectl.shown(&["apply", "-f", "examples/web.yaml"]).map(drop)
 }
 
 /// The two pods, Running and ready.

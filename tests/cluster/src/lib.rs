@@ -6,6 +6,7 @@
 
 mod process;
 mod watch;
+pub mod workload;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -3,34 +3,12 @@
 use std::collections::BTreeMap;
 
 use e2e::Cluster;
+use e2e::workload::WEB;
 use serde_json::Value;
 
 fn cluster() -> &'static Cluster {
     Cluster::shared(&[])
 }
-
-const WEB: &str = "
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers:
-      - {name: web, image: 'coracle/web:1', ports: [{name: http, containerPort: 8080}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: web}
-spec:
-  type: NodePort
-  selector: {app: web}
-  ports: [{port: 80, targetPort: http}]
-";
 
 /// Two web pods, ready and behind their service.
 fn web(ns: &str) -> Vec<Value> {

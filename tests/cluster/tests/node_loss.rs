@@ -1,8 +1,7 @@
 //! A node that goes away: noticed, replaced, and welcome when it returns.
 
 use e2e::Cluster;
-use serde_json::Value;
-
+use e2e::workload::{count_running, running, web};
 fn cluster() -> &'static Cluster {
     // A lost node is noticed within seconds here, by the controllers' own flags.
     Cluster::shared(&[
@@ -13,40 +12,6 @@ fn cluster() -> &'static Cluster {
         "--set",
         "kubelet.node-status-update-frequency=1s",
     ])
-}
-
-/// A Deployment of the built-in web image.
-fn web(name: &str, replicas: u32, spec: &str) -> String {
-    format!(
-        "
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: {name}}}
-spec:
-  replicas: {replicas}
-  selector: {{matchLabels: {{app: {name}}}}}
-  template:
-    metadata: {{labels: {{app: {name}}}}}
-    spec:
-      terminationGracePeriodSeconds: 1
-{spec}
-      containers:
-      - name: web
-        image: coracle/web:1
-        ports: [{{containerPort: 8080}}]
-"
-    )
-}
-
-fn running(pod: &Value) -> bool {
-    pod["metadata"]["deletionTimestamp"].is_null()
-        && pod["status"]["conditions"]
-            .as_array()
-            .is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
-}
-
-fn count_running(pods: &[Value], count: usize) -> bool {
-    pods.len() == count && pods.iter().all(running)
 }
 
 #[test]

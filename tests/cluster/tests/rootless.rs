@@ -1,26 +1,10 @@
 //! The same cluster, run by an ordinary user who has nothing: no subordinate ids, no home, no rights.
 
+use e2e::workload::WEB;
 use e2e::{Cluster, User};
 use serde_json::Value;
 
-const WEB: &str = "
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers: [{name: web, image: 'coracle/web:1'}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: web}
-spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
----
+const OTHER_USER: &str = "
 apiVersion: v1
 kind: Pod
 metadata: {name: other-user}
@@ -42,6 +26,7 @@ fn an_ordinary_user_has_a_whole_cluster() {
     let cluster = Cluster::up_as(User::Nobody, &[]);
     let ns = cluster.namespace("rootless");
     cluster.apply(&ns, WEB);
+    cluster.apply(&ns, OTHER_USER);
     let ready = |pods: &[Value]| {
         pods.len() == 2 && pods.iter().all(|pod| pod["status"]["containerStatuses"][0]["ready"] == true)
     };

@@ -1,44 +1,11 @@
 //! Scheduling and control: what Deployments, the scheduler and the controllers do to pods.
 
 use e2e::Cluster;
+use e2e::workload::{count_running, running, web};
 use serde_json::Value;
 
 fn cluster() -> &'static Cluster {
     Cluster::shared(&[])
-}
-
-/// A Deployment of the built-in web image.
-fn web(name: &str, replicas: u32, spec: &str) -> String {
-    format!(
-        "
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: {name}}}
-spec:
-  replicas: {replicas}
-  selector: {{matchLabels: {{app: {name}}}}}
-  template:
-    metadata: {{labels: {{app: {name}}}}}
-    spec:
-      terminationGracePeriodSeconds: 1
-{spec}
-      containers:
-      - name: web
-        image: coracle/web:1
-        ports: [{{containerPort: 8080}}]
-"
-    )
-}
-
-fn running(pod: &Value) -> bool {
-    pod["metadata"]["deletionTimestamp"].is_null()
-        && pod["status"]["conditions"]
-            .as_array()
-            .is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
-}
-
-fn count_running(pods: &[Value], count: usize) -> bool {
-    pods.len() == count && pods.iter().all(running)
 }
 
 fn pod(name: &str, spec: &str) -> String {

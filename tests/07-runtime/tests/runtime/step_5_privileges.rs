@@ -95,7 +95,7 @@ fn an_image_without_files_knows_root_by_number_alone() {
 /// A file system with a few files.
 fn look(path: &Path) -> Found {
     match path.components().collect::<PathBuf>().to_str() {
-        Some("/bin/tool" | "/work/run.sh" | "/late/both") => Found::File { executable: true },
+        Some("/bin/tool" | "/job/run.sh" | "/late/both") => Found::File { executable: true },
         Some("/usr/bin/data" | "/bin/both") => Found::File { executable: false },
         Some("/bin" | "/bin/dir") => Found::Directory,
         _ => Found::Nothing,
@@ -103,7 +103,7 @@ fn look(path: &Path) -> Found {
 }
 
 fn find(name: &str) -> Result<PathBuf, StartError> {
-    find_executable(name, &strings(&["A=b", "PATH=/usr/bin:/bin:/late"]), Path::new("/work"), look)
+    find_executable(name, &strings(&["A=b", "PATH=/usr/bin:/bin:/late"]), Path::new("/job"), look)
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_plain_name_is_searched_in_path_and_what_cannot_run_is_passed_over() {
 
 #[test]
 fn a_name_with_a_slash_is_a_path() {
-    assert_eq!(find("./run.sh"), Ok("/work/./run.sh".into()));
+    assert_eq!(find("./run.sh"), Ok("/job/./run.sh".into()));
     assert_eq!(find("/bin/tool"), Ok("/bin/tool".into()));
     assert_eq!(find("/bin/both").unwrap_err().to_string(), "exec: \"/bin/both\": permission denied");
     assert_eq!(find("/bin/dir").unwrap_err().to_string(), "exec: \"/bin/dir\": is a directory");
