@@ -68,7 +68,7 @@ enum Verb {
     Logs(Rest),
     /// Images that the nodes see: list, import, load, rm
     Image(Rest),
-    /// A shell, or a command, inside the sandbox or a node: enter [NODE] [-- CMD]
+    /// A shell, or a command, inside the sandbox or a node: `enter node-1 -- ip route`
     Enter(Rest),
     /// The real etcdctl, on the cluster's store
     Etcdctl(Rest),
