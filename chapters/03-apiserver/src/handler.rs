@@ -264,10 +264,10 @@ async fn patch(asked: Asked, target: Target<'_>, part: Part) -> Answer {
     let options = WriteOptions::parse(&asked.info.query)?;
     let kind = PatchType::parse(header(asked.request.headers(), CONTENT_TYPE.as_str()))?;
     let bytes = read_body(asked.request).await?;
-    let patch = match kind {
-        PatchType::Apply => parse_yaml(&bytes)?,
-        _ => parse_json(&bytes)?,
-    };
+    if kind == PatchType::Apply {
+        return Err(patches::apply_is_not_served());
+    }
+    let patch = parse_json(&bytes)?;
     let mut warnings = Vec::new();
     let context = write_context(target);
     let outcome = asked

@@ -46,11 +46,14 @@ pub enum Session {
         sandbox: String,
         id: String,
         exec: ExecSpec,
+        /// The client wants standard error as a channel of its own, which a terminal has not.
+        stderr: bool,
     },
     Attach {
         sandbox: String,
         id: String,
         stdin: bool,
+        stderr: bool,
     },
     /// No namespace: the pod is in the node's network.
     PortForward {
@@ -176,11 +179,11 @@ type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 async fn stream(runtime: &Runtime, socket: Socket, session: Session) -> anyhow::Result<()> {
     match session {
-        Session::Exec { sandbox, id, exec } => {
-            commands(runtime, socket, &sandbox, protocol::Request::Exec { id, exec }, true).await
+        Session::Exec { sandbox, id, exec, stderr } => {
+            commands(runtime, socket, &sandbox, protocol::Request::Exec { id, exec }, stderr, true).await
         }
-        Session::Attach { sandbox, id, stdin } => {
-            commands(runtime, socket, &sandbox, protocol::Request::Attach { id, stdin }, false).await
+        Session::Attach { sandbox, id, stdin, stderr } => {
+            commands(runtime, socket, &sandbox, protocol::Request::Attach { id, stdin }, stderr, false).await
         }
         Session::PortForward { netns, ports } => crate::forward::serve(socket, netns, ports).await,
     }
@@ -192,6 +195,7 @@ async fn commands(
     mut socket: Socket,
     sandbox: &str,
     request: protocol::Request,
+    stderr: bool,
     codes: bool,
 ) -> anyhow::Result<()> {
     let (mut shim, _) = match runtime.shim(sandbox).open(&request).await {
@@ -201,9 +205,12 @@ async fn commands(
             return finish(socket, &failure_status(&message)).await;
         }
     };
-    // Every channel that will carry something is opened with an empty message: clients wait for it.
+    // Every channel that will carry something is opened with an empty message: clients wait for it,
+    // and complain about one that they did not ask for.
     send(&mut socket, STDOUT, b"").await?;
-    send(&mut socket, STDERR, b"").await?;
+    if stderr {
+        send(&mut socket, STDERR, b"").await?;
+    }
     let (mut from_shim, mut to_shim) = shim.split();
     let mut status = None;
     loop {

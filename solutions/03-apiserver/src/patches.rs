@@ -33,6 +33,13 @@ impl PatchType {
     }
 }
 
+/// What server-side apply is answered, whether the object exists or not.
+pub fn apply_is_not_served() -> ApiError {
+    ApiError::unsupported_media_type(
+        "server-side apply is not served yet; use kubectl apply without --server-side",
+    )
+}
+
 /// The object as the patch wants it. `object` carries its resourceVersion, so that a patch may
 /// test it; what comes out goes through `write::prepare_update` like any other update.
 pub fn apply(resource: &Resource, kind: PatchType, object: &Value, patch: &Value) -> Result<Value, ApiError> {
@@ -45,11 +52,7 @@ pub fn apply(resource: &Resource, kind: PatchType, object: &Value, patch: &Value
         PatchType::Strategic => {
             patch::strategic(object, patch, &GroupKind::new(resource.group, resource.kind))
         }
-        PatchType::Apply => {
-            return Err(ApiError::unsupported_media_type(
-                "server-side apply is not served yet; use kubectl apply without --server-side",
-            ));
-        }
+        PatchType::Apply => return Err(apply_is_not_served()),
     };
     let name = crate::meta::name(object);
     match result {

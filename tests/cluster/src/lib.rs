@@ -54,10 +54,13 @@ impl Cluster {
 
     /// A fresh cluster that `user` runs.
     pub fn up_as(user: User, flags: &[&str]) -> Cluster {
-        let home =
+        let folder =
             tempfile::Builder::new().prefix("coracle-e2e-").tempdir().expect("a temporary folder").keep();
+        let home = folder.join("home");
+        std::fs::create_dir(&home).expect("a folder");
         if user == User::Nobody {
-            run(Command::new("chown").args(["nobody", "--"]).arg(&home)).ok();
+            run(Command::new("chown").args(["-R", "nobody", "--"]).arg(&folder)).ok();
+            std::fs::copy(binary(), copy_for_nobody(&home)).expect("the binary can be copied");
         }
         reset_when_we_end(user, &home);
         let mut up = coracle_as(user, &home);
@@ -206,7 +209,7 @@ pub fn coracle_as(user: User, home: &Path) -> Command {
             let mut command = Command::new("setpriv");
             command
                 .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"])
-                .arg(binary_for_nobody());
+                .arg(copy_for_nobody(home));
             command.env_remove("HOME").current_dir("/");
             command
         }
@@ -215,17 +218,9 @@ pub fn coracle_as(user: User, home: &Path) -> Command {
     command
 }
 
-/// A copy of the binary where an ordinary user can read it.
-fn binary_for_nobody() -> &'static Path {
-    static COPY: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let folder = COPY.get_or_init(|| {
-        let folder = tempfile::Builder::new().prefix("coracle-bin-").tempdir().expect("a temporary folder");
-        std::fs::copy(binary(), folder.path().join("coracle")).expect("the binary can be copied");
-        run(Command::new("chmod").args(["-R", "a+rX", "--"]).arg(folder.path())).ok();
-        folder
-    });
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| folder.path().join("coracle"))
+/// A copy of the binary beside the home, where an ordinary user can read it.
+fn copy_for_nobody(home: &Path) -> PathBuf {
+    home.with_file_name("coracle")
 }
 
 /// The built `coracle`. `CORACLE_BIN` names another one.
@@ -266,7 +261,11 @@ pub fn binary() -> &'static Path {
 fn reset_when_we_end(user: User, home: &Path) {
     let reset = coracle_as(user, home);
     let mut guard = Command::new("sh");
-    guard.args(["-c", r#"cat >/dev/null; "$@" reset >/dev/null 2>&1; rm -rf "$CORACLE_HOME""#, "guard"]);
+    guard.args([
+        "-c",
+        r#"cat >/dev/null; "$@" reset >/dev/null 2>&1; rm -rf "$(dirname "$CORACLE_HOME")""#,
+        "guard",
+    ]);
     guard.arg(reset.get_program()).args(reset.get_args()).env("CORACLE_HOME", home);
     let guard =
         guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("sh starts");

@@ -356,3 +356,12 @@ fn an_absent_image_is_said_clearly_and_an_imported_one_wakes_the_pod() {
     cluster().coracle(&["image", "import", path, "--tag", "example/late:1"]).ok();
     cluster().wait_for(&ns, "pod/late", phase("Running"));
 }
+
+#[test]
+fn an_exec_that_cannot_start_says_why() {
+    let ns = cluster().namespace("box-noexec");
+    cluster().apply(&ns, &shell("box", "exec sleep 3600", "", ""));
+    cluster().kubectl(&["-n", &ns, "wait", "--for=condition=Ready", "pod/box", "--timeout=60s"]).ok();
+    let missing = cluster().kubectl(&["-n", &ns, "exec", "box", "--", "no-such-program"]).refused();
+    assert!(missing.contains("\"no-such-program\": executable file not found in $PATH"), "{missing}");
+}

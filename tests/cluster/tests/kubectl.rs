@@ -252,3 +252,11 @@ fn two_writers_of_one_version_conflict() {
         "{refused}"
     );
 }
+
+#[test]
+fn server_side_apply_is_refused_in_words() {
+    let namespace = cluster().namespace("kubectl-ssa");
+    let refused =
+        cluster().kubectl_with(&["-n", &namespace, "apply", "--server-side", "-f", "-"], CONFIG).refused();
+    assert!(refused.contains("server-side apply is not served yet"), "{refused}");
+}

@@ -57,14 +57,14 @@ impl Runtime {
         check_streams(request.tty, request.stdin, request.stdout, request.stderr)?;
         let exec =
             ExecSpec { args: request.cmd, terminal: request.tty, stdin: request.stdin, kill_on_close: false };
-        let session = Session::Exec { sandbox, id, exec };
+        let session = Session::Exec { sandbox, id, exec, stderr: request.stderr };
         Ok(ExecResponse { url: self.streams.url("exec", session).map_err(internal)? })
     }
 
     pub async fn attach(&self, request: AttachRequest) -> Result<AttachResponse, Status> {
         let (id, sandbox) = self.running(&request.container_id)?;
         check_streams(request.tty, request.stdin, request.stdout, request.stderr)?;
-        let session = Session::Attach { sandbox, id, stdin: request.stdin };
+        let session = Session::Attach { sandbox, id, stdin: request.stdin, stderr: request.stderr };
         Ok(AttachResponse { url: self.streams.url("attach", session).map_err(internal)? })
     }
 
