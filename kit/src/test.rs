@@ -62,6 +62,8 @@ pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
         bail!("failed: {} ({})", failed.join(", "), say::time(start.elapsed()));
     }
     println!("{} {total} tests in {}", say::green("All passed:"), say::time(start.elapsed()));
+    // The same for programs that read it.
+    println!("{total} passed, {wrong} failed");
     Ok(ExitCode::SUCCESS)
 }
 

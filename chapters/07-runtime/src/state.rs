@@ -18,6 +18,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::cri;
+use crate::heart::cgroups::CgroupPlan;
 use crate::heart::cni::ConfList;
 use crate::heart::process::Exit;
 use crate::heart::spec::ContainerSpec;
@@ -34,6 +35,8 @@ pub struct SandboxRecord {
     /// StopPodSandbox was done: no address, no processes.
     pub stopped: bool,
     pub pause_pid: i32,
+    /// The pause process's own control group.
+    pub cgroup: CgroupPlan,
     pub ips: Vec<String>,
     /// The network that it was put on, and the answer: DEL wants both.
     pub network: Option<(ConfList, Value)>,

@@ -43,11 +43,11 @@ pub fn generate(view: &StatusView<'_>) -> api::PodStatus {
     let pod = view.pod;
     let old = view.old;
     let spec = spec(pod);
-    let init_done = init_done(view);
+    let has_init = spec.init_containers.iter().flatten().next().is_some();
     let statuses_of = |main: bool| -> Vec<api::ContainerStatus> {
         all_containers(pod)
             .filter(|(kind, _)| (*kind == ContainerKind::Main) == main)
-            .map(|(kind, c)| container_status(view, kind, c, init_done))
+            .map(|(kind, c)| container_status(view, kind, c, has_init))
             .collect()
     };
     let (init, main) = (statuses_of(false), statuses_of(true));
@@ -101,22 +101,6 @@ fn pod_ips(view: &StatusView<'_>) -> Vec<String> {
     }
 }
 
-/// Have the init containers done their part, as the runtime shows it?
-fn init_done(view: &StatusView<'_>) -> bool {
-    let spec = spec(view.pod);
-    let main_began = (spec.containers.iter()).any(|c| view.runtime.newest(&c.name).is_some());
-    main_began
-        || spec.init_containers.iter().flatten().all(|c| {
-            view.runtime.newest(&c.name).is_some_and(|run| {
-                if is_sidecar(c) {
-                    run.state == RunState::Running && view.verdicts.started(c, &run.id)
-                } else {
-                    run.state == RunState::Exited && run.exit_code == 0
-                }
-            })
-        })
-}
-
 /// The state of one run, as the API spells it.
 pub fn container_state(run: &RuntimeContainer, runtime_name: &str) -> api::ContainerState {
     let mut state = api::ContainerState::default();
@@ -137,13 +121,14 @@ pub fn container_state(run: &RuntimeContainer, runtime_name: &str) -> api::Conta
                 signal: None,
             });
         }
-        RunState::Created | RunState::Unknown => state.waiting = Some(waiting_state(None, true)),
+        RunState::Created | RunState::Unknown => state.waiting = Some(waiting_state(None, false)),
     }
     state
 }
 
-fn waiting_state(why: Option<&Waiting>, init_done: bool) -> api::ContainerStateWaiting {
-    let default = if init_done { "ContainerCreating" } else { "PodInitializing" };
+/// Without a better reason, all containers of a pod that has init containers are "initializing".
+fn waiting_state(why: Option<&Waiting>, has_init: bool) -> api::ContainerStateWaiting {
+    let default = if has_init { "PodInitializing" } else { "ContainerCreating" };
     api::ContainerStateWaiting {
         reason: Some(why.map_or(default, |w| &w.reason).to_owned()),
         message: why.map(|w| w.message.clone()).filter(|m| !m.is_empty()),
@@ -159,10 +144,10 @@ pub fn container_status(
     view: &StatusView<'_>,
     kind: ContainerKind,
     container: &api::Container,
-    init_done: bool,
+    has_init: bool,
 ) -> api::ContainerStatus {
     let Some(run) = view.runtime.newest(&container.name) else {
-        return unknown_to_runtime(view, kind, container, init_done);
+        return unknown_to_runtime(view, kind, container, has_init);
     };
     let mut status = api::ContainerStatus {
         name: container.name.clone(),
@@ -189,7 +174,7 @@ pub fn container_status(
     let (state, last) = match (why, restarts) {
         (Some(why), true) => {
             let waiting = api::ContainerState {
-                waiting: Some(waiting_state(Some(why), init_done)),
+                waiting: Some(waiting_state(Some(why), has_init)),
                 ..api::ContainerState::default()
             };
             let ended = state.terminated.is_some().then_some(state);
@@ -215,15 +200,14 @@ fn unknown_to_runtime(
     view: &StatusView<'_>,
     kind: ContainerKind,
     container: &api::Container,
-    init_done: bool,
+    has_init: bool,
 ) -> api::ContainerStatus {
     let why = view.waiting.get(&container.name);
-    let init_done = init_done || kind != ContainerKind::Main;
     let mut status = api::ContainerStatus {
         name: container.name.clone(),
         image: container.image.clone().unwrap_or_default(),
         state: Some(api::ContainerState {
-            waiting: Some(waiting_state(why, init_done)),
+            waiting: Some(waiting_state(why, has_init)),
             ..api::ContainerState::default()
         }),
         last_state: Some(api::ContainerState::default()),

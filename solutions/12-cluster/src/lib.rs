@@ -22,7 +22,8 @@
 //!
 //! 1. **A name is proved by a certificate.** The API server believes the common name (user) and the
 //!    organisations (groups) of a client certificate that the cluster's authority signed. No two
-//!    holders share one, and a node's key never leaves its node.
+//!    components share one (the proxies of all nodes are one, as upstream), and a kubelet's key
+//!    never leaves its node.
 //! 2. **Two authorities.** What the store trusts is signed by its own authority, so that a
 //!    cluster certificate, even the administrator's, opens nothing in the store.
 //! 3. **A server's certificate names every address by which it is reached**, in `subjectAltName`;

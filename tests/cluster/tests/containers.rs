@@ -365,3 +365,34 @@ fn an_exec_that_cannot_start_says_why() {
     let missing = cluster().kubectl(&["-n", &ns, "exec", "box", "--", "no-such-program"]).refused();
     assert!(missing.contains("\"no-such-program\": executable file not found in $PATH"), "{missing}");
 }
+
+#[test]
+fn init_containers_run_first_and_kubectl_counts_them() {
+    let ns = cluster().namespace("box-init");
+    let manifest = shell("prepared", "cat /work/made; exec sleep 3600", "  volumes: [{name: work, emptyDir: {}}]
+  initContainers: [{name: first, image: 'busybox:1', command: [sh, -c, 'sleep 2; echo made > /work/made'], volumeMounts: [{name: work, mountPath: /work}]}]",
+        "    volumeMounts: [{name: work, mountPath: /work}]");
+    cluster().apply(&ns, &manifest);
+    cluster().wait_for(&ns, "pod/prepared", |pod| {
+        !pod["status"]["initContainerStatuses"][0]["state"]["running"].is_null()
+    });
+    let table = cluster().kubectl(&["-n", &ns, "get", "pod", "prepared", "--no-headers"]).ok();
+    assert_eq!(table.split_whitespace().nth(2), Some("Init:0/1"), "{table}");
+    cluster().wait_for(&ns, "pod/prepared", phase("Running"));
+    assert_eq!(cluster().kubectl(&["-n", &ns, "logs", "prepared"]).ok(), "made\n");
+}
+
+#[test]
+fn a_deleted_pod_leaves_no_control_group_behind() {
+    let ns = cluster().namespace("box-groups");
+    cluster().apply(&ns, &shell("brief", "exec sleep 3600", "", ""));
+    let pod = cluster().wait_for(&ns, "pod/brief", phase("Running"));
+    let node = pod["spec"]["nodeName"].as_str().expect("a node").to_owned();
+    let pattern = format!("*{}*", pod["metadata"]["uid"].as_str().expect("a uid"));
+    let groups = || cluster().enter(&node, &["find", "/sys/fs/cgroup", "-name", &pattern]).ok();
+    if enforced("memory") {
+        assert!(!groups().is_empty(), "a pod has groups of its own");
+    }
+    cluster().kubectl(&["-n", &ns, "delete", "pod", "brief"]).ok();
+    e2e::retry("its groups go too", e2e::PATIENCE, || groups().is_empty().then_some(()));
+}

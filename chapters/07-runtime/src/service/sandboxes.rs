@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow};
 use tonic::Status;
 
 use crate::cri::*;
+use crate::heart::cgroups::CgroupPlan;
 use crate::heart::sandbox::{Dns, hosts, resolv_conf};
 use crate::network::PodName;
 use crate::server::{Runtime, internal, not_found};
@@ -44,6 +45,7 @@ impl Runtime {
             complete: false,
             stopped: false,
             pause_pid: 0,
+            cgroup: CgroupPlan::default(),
             ips: Vec::new(),
             network: None,
         };
@@ -72,6 +74,7 @@ impl Runtime {
         let image = image.ok_or_else(|| anyhow!("failed to get sandbox image {name:?}: not found"))?;
         let layers = self.unpacked(&image).await?;
         let spec = self.node().pause(record, &image, layers)?;
+        record.cgroup = spec.cgroup.clone();
 
         let shim = ShimClient::start(self.disk.socket(&record.id), &record.id).await?;
         let shm = (!record.host_ipc()).then(|| self.disk.shm(&record.id));
@@ -129,6 +132,7 @@ impl Runtime {
             done.context("failed to destroy network for sandbox")?;
         }
         let _ = self.shim(&record.id).call(&Request::Shutdown).await;
+        crate::cgroup::remove(&record.cgroup);
         let shm = self.disk.shm(&record.id);
         let _ = nix::mount::umount2(&shm, nix::mount::MntFlags::MNT_DETACH);
         let _ = fs::remove_dir(&shm);
@@ -184,7 +188,11 @@ impl Runtime {
             self.remove_container(RemoveContainerRequest { container_id: container }).await?;
         }
         self.delete_later(self.disk.sandbox(&id)).await;
-        self.state().sandboxes.remove(&id);
+        let gone = self.state().sandboxes.remove(&id);
+        // When it stopped, its last process may still have been on its way out.
+        if let Some(pod) = gone {
+            crate::cgroup::remove(&pod.record.cgroup);
+        }
         self.publish(&id, ContainerEventType::ContainerDeletedEvent);
         Ok(RemovePodSandboxResponse {})
     }
