@@ -42,6 +42,8 @@ pub fn down(home: &Home) -> Result<bool> {
             bail!("the sandbox (process {}) does not end", running.sandbox.pid);
         }
     }
+    // The guard sees the end too; what it leaves, when it was killed, is swept here.
+    let _ = running.guard.wait(KILLED)?;
     up::clear_up(home)?;
     Ok(true)
 }
