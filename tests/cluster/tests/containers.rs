@@ -369,9 +369,9 @@ fn an_exec_that_cannot_start_says_why() {
 #[test]
 fn init_containers_run_first_and_kubectl_counts_them() {
     let ns = cluster().namespace("box-init");
-    let manifest = shell("prepared", "cat /work/made; exec sleep 3600", "  volumes: [{name: work, emptyDir: {}}]
-  initContainers: [{name: first, image: 'busybox:1', command: [sh, -c, 'sleep 2; echo made > /work/made'], volumeMounts: [{name: work, mountPath: /work}]}]",
-        "    volumeMounts: [{name: work, mountPath: /work}]");
+    let manifest = shell("prepared", "cat /prepared/made; exec sleep 3600", "  volumes: [{name: work, emptyDir: {}}]
+  initContainers: [{name: first, image: 'busybox:1', command: [sh, -c, 'sleep 2; echo made > /prepared/made'], volumeMounts: [{name: work, mountPath: /prepared}]}]",
+        "    volumeMounts: [{name: work, mountPath: /prepared}]");
     cluster().apply(&ns, &manifest);
     cluster().wait_for(&ns, "pod/prepared", |pod| {
         !pod["status"]["initContainerStatuses"][0]["state"]["running"].is_null()
