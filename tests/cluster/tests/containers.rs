@@ -319,13 +319,15 @@ fn probes_hold_traffic_back_and_restart_the_dead() {
     let ns = cluster().namespace("box-probes");
     cluster().apply(
         &ns,
-        &shell("sick", "touch /alive; exec sleep 3600", "", "    livenessProbe: {exec: {command: [cat, /alive]}, periodSeconds: 1, failureThreshold: 1}\n    readinessProbe: {exec: {command: [cat, /ready]}, periodSeconds: 1}"),
+        // Alive until somebody says otherwise: a probe that comes before the container's first command, or one
+        // that a busy machine makes late, must not restart it.
+        &shell("sick", "exec sleep 3600", "", "    livenessProbe: {exec: {command: [sh, -c, '! test -e /dead']}, periodSeconds: 1, timeoutSeconds: 20, failureThreshold: 1}\n    readinessProbe: {exec: {command: [cat, /ready]}, periodSeconds: 1, timeoutSeconds: 20}"),
     );
     cluster().wait_for(&ns, "pod/sick", phase("Running"));
     assert_eq!(status(&cluster().get(&ns, "pod/sick"))["ready"], false);
     exec(&ns, "sick", "touch /ready").ok();
     cluster().wait_for(&ns, "pod/sick", |pod| status(pod)["ready"] == true);
-    exec(&ns, "sick", "rm /alive").ok();
+    exec(&ns, "sick", "touch /dead").ok();
     cluster().wait_for(&ns, "pod/sick", |pod| status(pod)["restartCount"].as_u64() >= Some(1));
 }
 
