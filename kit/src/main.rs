@@ -14,19 +14,28 @@
 //!
 //! One command a file. [`place`] knows where things lie, [`needs`] what a machine must have.
 
+mod book;
 mod cargo;
+mod chapters;
 mod cluster;
 mod demo;
 mod doctor;
+mod exam;
+mod grade;
 mod histogram;
 mod kubectl;
+mod labs;
+mod mutants;
 mod needs;
 mod place;
 mod say;
 mod setup;
+mod stage;
+mod student;
 mod test;
 mod test_log;
 mod up;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -37,10 +46,10 @@ use crate::place::Place;
 
 #[derive(Parser)]
 #[command(name = "cargo kit", bin_name = "cargo kit", version, about = "Coracle's courseware tool")]
-#[command(arg_required_else_help = true)]
 struct Cli {
+    /// Without one: your progress, and what comes next
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
 }
 
 /// Everything after the verb goes to `coracle` as it stands.
@@ -80,6 +89,28 @@ enum Verb {
     Doctor,
     /// Install what is missing, where that is allowed
     Setup,
+    /// What a chapter's lab asks, and where to begin
+    Lab(student::lab::Args),
+    /// Judge your answers: a chapter's, or one step's
+    Check(student::check::Args),
+    /// Check again whenever you save
+    Watch(student::watch::Args),
+    /// Help with a step, a level more each time
+    Hint(student::hint::Args),
+    /// Put the holes of a step back
+    ResetStep(student::reset_step::Args),
+    /// The reference answer, once yours passes
+    Solution(student::solution::Args),
+    /// The book
+    Book(book::Args),
+    /// Grade submissions
+    Grade(grade::Args),
+    /// Write labs/ from solutions/
+    SyncLabs(labs::sync::Args),
+    /// Prove that the labs can be solved and that their tests judge
+    VerifyLabs(verify::Args),
+    /// How many deliberate faults a chapter's suite notices
+    Mutants(mutants::Args),
 }
 
 fn main() -> ExitCode {
@@ -95,8 +126,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(verb: Verb, rest: &[OsString]) -> anyhow::Result<ExitCode> {
+fn run(verb: Option<Verb>, rest: &[OsString]) -> anyhow::Result<ExitCode> {
     let place = Place::find()?;
+    let Some(verb) = verb else { return student::overview::run(&place) };
     match verb {
         Verb::Demo => demo::run(&place),
         Verb::Test(args) => test::run(&place, &args),
@@ -115,5 +147,16 @@ fn run(verb: Verb, rest: &[OsString]) -> anyhow::Result<ExitCode> {
         }
         Verb::Doctor => doctor::run(&place),
         Verb::Setup => setup::run(&place),
+        Verb::Lab(args) => student::lab::run(&place, &args),
+        Verb::Check(args) => student::check::run(&place, &args),
+        Verb::Watch(args) => student::watch::run(&place, &args),
+        Verb::Hint(args) => student::hint::run(&place, &args),
+        Verb::ResetStep(args) => student::reset_step::run(&place, &args),
+        Verb::Solution(args) => student::solution::run(&place, &args),
+        Verb::Book(args) => book::run(&place, &args),
+        Verb::Grade(args) => grade::run(&place, &args),
+        Verb::SyncLabs(args) => labs::sync::run(&place, &args),
+        Verb::VerifyLabs(args) => verify::run(&place, &args),
+        Verb::Mutants(args) => mutants::run(&place, &args),
     }
 }

@@ -28,6 +28,9 @@
 //!   `kubectl api-resources` prints, and its code k8s.io/kubernetes/pkg/registry.
 
 pub use heart::{fields, labels, patch, quantity};
+#[cfg(feature = "lab")]
+pub use objects_lab as heart;
+#[cfg(not(feature = "lab"))]
 pub use objects_solution as heart;
 
 pub mod duration;

@@ -45,6 +45,9 @@
 //! etcdctl 3.4 sends for `endpoint status`, `defrag` and `endpoint hashkv` when `--endpoints` has
 //! `http://`. Without the scheme (`--endpoints 127.0.0.1:2379`) they work.
 
+#[cfg(feature = "lab")]
+pub use store_lab as heart;
+#[cfg(not(feature = "lab"))]
 pub use store_solution as heart;
 
 mod convert;

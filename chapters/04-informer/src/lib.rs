@@ -37,6 +37,9 @@
 //! - Back-off while the server is *absent* is shorter than client-go's (50 ms to 2 s instead
 //!   of 800 ms to 30 s): this cluster is small, and restarts are its subject.
 
+#[cfg(feature = "lab")]
+pub use informer_lab as heart;
+#[cfg(not(feature = "lab"))]
 pub use informer_solution as heart;
 
 mod client;

@@ -30,6 +30,9 @@ use std::path::PathBuf;
 use heart::{Packing, Profile, Scheduler};
 use informer::{Client, EventRecorder, Informer, Query};
 
+#[cfg(feature = "lab")]
+pub use scheduler_lab as heart;
+#[cfg(not(feature = "lab"))]
 pub use scheduler_solution as heart;
 
 mod apply;

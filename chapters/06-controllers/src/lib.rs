@@ -27,6 +27,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "lab")]
+pub use controllers_lab as heart;
+#[cfg(not(feature = "lab"))]
 pub use controllers_solution as heart;
 
 pub mod accounts;

@@ -42,6 +42,9 @@
 //! Unpacked layers are never collected. The models: containerd's `internal/cri/server` for the
 //! calls, its `core/runtime/v2` for shims, runc for the rest.
 
+#[cfg(feature = "lab")]
+pub use runtime_lab as heart;
+#[cfg(not(feature = "lab"))]
 pub use runtime_solution as heart;
 
 /// CRI v1, client and server, generated from `proto/api.proto`.

@@ -34,6 +34,9 @@
 //! in a directory and not in memory. To read on: `pkg/kubelet/kubelet.go` (`Run`, `syncLoop`),
 //! `pkg/kubelet/pod_workers.go`, `pkg/kubelet/server/server.go`.
 
+#[cfg(feature = "lab")]
+pub use kubelet_lab as heart;
+#[cfg(not(feature = "lab"))]
 pub use kubelet_solution as heart;
 
 mod args;

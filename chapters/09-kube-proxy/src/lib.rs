@@ -32,6 +32,9 @@
 //! of the connection table, and the other modes: ipvs, nftables, and userspace, which later serves
 //! hosts without iptables.
 
+#[cfg(feature = "lab")]
+pub use kube_proxy_lab as heart;
+#[cfg(not(feature = "lab"))]
 pub use kube_proxy_solution as heart;
 
 pub mod kernel;

@@ -65,6 +65,9 @@
 //! - Log rotation beyond one old file; resource limits for the components themselves.
 //! - A whole init: `systemd`, or the small `tini` and `catatonit` that containers use.
 
+#[cfg(feature = "lab")]
+pub use cluster_lab as heart;
+#[cfg(not(feature = "lab"))]
 pub use cluster_solution as heart;
 
 pub mod cgroups;

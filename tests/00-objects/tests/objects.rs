@@ -37,3 +37,8 @@ fn any_json() -> impl proptest::strategy::Strategy<Value = serde_json::Value> {
         ]
     })
 }
+
+#[cfg(feature = "lab")]
+use objects_lab as heart;
+#[cfg(not(feature = "lab"))]
+use objects_solution as heart;

@@ -1,6 +1,9 @@
 //! Judges the core of chapter 01. Each step has a module; `script` runs goldens, `model` is the
 //! second opinion, `random` makes histories.
 
+#[cfg(feature = "lab")]
+use store_lab as heart;
+#[cfg(not(feature = "lab"))]
 use store_solution as heart;
 
 #[path = "store/model.rs"]

@@ -1,5 +1,8 @@
 //! The grading suite of chapter 03. One module a step; `given` tests what students get.
 
+#[cfg(feature = "lab")]
+use apiserver_lab as heart;
+#[cfg(not(feature = "lab"))]
 use apiserver_solution as heart;
 
 #[path = "apiserver/common.rs"]

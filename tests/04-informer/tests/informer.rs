@@ -17,7 +17,12 @@ mod step_7_rate_limits;
 #[path = "informer/step_8_events.rs"]
 mod step_8_events;
 
-use informer_solution::dynamic::DynamicObject;
+#[cfg(feature = "lab")]
+use informer_lab as heart;
+#[cfg(not(feature = "lab"))]
+use informer_solution as heart;
+
+use crate::heart::dynamic::DynamicObject;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::sync::Arc;
 

@@ -15,6 +15,9 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::jiff::Timestamp;
+#[cfg(feature = "lab")]
+use scheduler_lab as heart;
+#[cfg(not(feature = "lab"))]
 use scheduler_solution as heart;
 use serde_json::{Value, json};
 

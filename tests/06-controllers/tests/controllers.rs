@@ -17,6 +17,9 @@ mod step_6_namespace;
 
 use std::sync::Arc;
 
+#[cfg(feature = "lab")]
+use controllers_lab as heart;
+#[cfg(not(feature = "lab"))]
 use controllers_solution as heart;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;

@@ -21,6 +21,9 @@ mod step_8_network;
 #[path = "runtime/step_9_logs_and_exits.rs"]
 mod step_9_logs_and_exits;
 
+#[cfg(feature = "lab")]
+use runtime_lab as heart;
+#[cfg(not(feature = "lab"))]
 use runtime_solution as heart;
 
 /// Owned strings from literals.

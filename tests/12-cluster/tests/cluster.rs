@@ -1,5 +1,8 @@
 //! The grading suite of chapter 12, one module a step.
 
+#[cfg(feature = "lab")]
+use cluster_lab as heart;
+#[cfg(not(feature = "lab"))]
 use cluster_solution as heart;
 
 #[path = "cluster/step_1_certificates.rs"]

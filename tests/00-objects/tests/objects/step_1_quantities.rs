@@ -1,4 +1,5 @@
-use objects_solution::quantity::Quantity;
+use crate::heart::quantity::Quantity;
+use graded::graded;
 use proptest::prelude::*;
 
 /// One line for each text: the exact amount in nano units, whole units and thousandths.
@@ -15,7 +16,7 @@ fn check(texts: &[&str]) -> String {
     texts.iter().map(line).collect()
 }
 
-#[test]
+#[graded]
 fn every_suffix_has_its_factor() {
     insta::assert_snapshot!(check(&[
         "1n", "1u", "1m", "1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei",
@@ -24,7 +25,7 @@ fn every_suffix_has_its_factor() {
     ]));
 }
 
-#[test]
+#[graded]
 fn what_is_finer_than_a_nano_unit_is_rounded_away_from_zero() {
     insta::assert_snapshot!(check(&[
         "0.0000000001",
@@ -37,7 +38,7 @@ fn what_is_finer_than_a_nano_unit_is_rounded_away_from_zero() {
     ]));
 }
 
-#[test]
+#[graded]
 fn what_is_larger_than_i64_is_cut_down_to_it() {
     insta::assert_snapshot!(check(&[
         "9223372036854775807",
@@ -51,7 +52,7 @@ fn what_is_larger_than_i64_is_cut_down_to_it() {
     ]));
 }
 
-#[test]
+#[graded]
 fn what_is_no_quantity_is_refused() {
     insta::assert_snapshot!(check(&[
         "",
@@ -76,7 +77,7 @@ fn what_is_no_quantity_is_refused() {
     ]));
 }
 
-#[test]
+#[graded]
 fn halves_round_away_from_zero_in_whole_units() {
     // Half a byte of memory needs a byte: the scheduler must never count too little.
     for (text, value, milli) in [("1500m", 2, 1500), ("-1500m", -2, -1500), ("1u", 1, 1), ("0", 0, 0)] {
@@ -128,7 +129,7 @@ fn model((number, by): (i128, i128)) -> i128 {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn amounts_and_their_order_are_those_of_exact_fractions(a in any_text(), b in any_text()) {
         let (x, y) = (Quantity::parse(&a.0).expect("valid"), Quantity::parse(&b.0).expect("valid"));
         prop_assert_eq!(x.nanos(), model((a.1, a.2)), "{}", a.0);
@@ -138,7 +139,7 @@ proptest! {
         }
     }
 
-    #[test]
+    #[graded]
     fn sums_are_exact_and_differences_undo_them(a in any_text(), b in any_text()) {
         let (x, y) = (Quantity::parse(&a.0).expect("valid"), Quantity::parse(&b.0).expect("valid"));
         prop_assert_eq!((x + y).nanos(), x.nanos() + y.nanos());
@@ -146,7 +147,7 @@ proptest! {
         prop_assert_eq!(x + y, y + x);
     }
 
-    #[test]
+    #[graded]
     fn no_text_makes_the_parser_panic(text in "\\PC{0,12}|[+-]?[0-9.]{0,45}[eEinumkKMGTP]{0,3}[-+]?[0-9]{0,12}") {
         let _ = Quantity::parse(&text);
     }

@@ -1,4 +1,5 @@
-use objects_solution::quantity::Quantity;
+use crate::heart::quantity::Quantity;
+use graded::graded;
 use proptest::prelude::*;
 
 fn check(texts: &[&str]) -> String {
@@ -6,7 +7,7 @@ fn check(texts: &[&str]) -> String {
     texts.iter().map(line).collect()
 }
 
-#[test]
+#[graded]
 fn the_largest_suffix_that_keeps_the_number_whole_is_chosen() {
     insta::assert_snapshot!(check(&[
         "0.1",
@@ -31,7 +32,7 @@ fn the_largest_suffix_that_keeps_the_number_whole_is_chosen() {
     ]));
 }
 
-#[test]
+#[graded]
 fn binary_suffixes_are_left_below_1024_and_for_fractions() {
     insta::assert_snapshot!(check(&[
         "0.5Ki",
@@ -45,7 +46,7 @@ fn binary_suffixes_are_left_below_1024_and_for_fractions() {
     ]));
 }
 
-#[test]
+#[graded]
 fn a_sum_keeps_the_left_notation_unless_it_is_zero() {
     let sum = |a: &str, b: &str| {
         let (a, b) = (Quantity::parse(a).expect("valid"), Quantity::parse(b).expect("valid"));
@@ -72,7 +73,7 @@ const DECIMAL: [(&str, i128); 10] = [
 ];
 
 proptest! {
-    #[test]
+    #[graded]
     fn the_canonical_form_is_a_fixed_point_of_equal_value(
         text in "-?[0-9]{1,7}(\\.[0-9]{1,6})?(n|u|m||k|M|G|T|P|Ki|Mi|Gi|Ti|e3|E-4)"
     ) {
@@ -84,7 +85,7 @@ proptest! {
         prop_assert!(!printed.contains('.'), "{} has a point", printed);
     }
 
-    #[test]
+    #[graded]
     fn a_decimal_form_has_the_largest_suffix_that_divides(number in 1..1_000_000i128, unit in 0..6usize) {
         let nanos = number * DECIMAL[unit].1;
         let printed = Quantity::parse(&format!("{number}{}", DECIMAL[unit].0)).expect("valid").to_string();

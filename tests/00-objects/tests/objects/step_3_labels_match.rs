@@ -1,4 +1,5 @@
-use objects_solution::labels::{Operator, Requirement, Selector};
+use crate::heart::labels::{Operator, Requirement, Selector};
+use graded::graded;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ fn requirement(key: &str, operator: Operator, values: &[&str]) -> Requirement {
     Requirement::new(key, operator, values.iter().map(|v| (*v).to_owned())).expect("valid")
 }
 
-#[test]
+#[graded]
 fn an_absent_label_satisfies_not_equals_and_notin() {
     let none = labels(&[]);
     assert!(requirement("env", Operator::NotEquals, &["prod"]).matches(&none));
@@ -18,7 +19,7 @@ fn an_absent_label_satisfies_not_equals_and_notin() {
     assert!(requirement("env", Operator::DoesNotExist, &[]).matches(&none));
 }
 
-#[test]
+#[graded]
 fn an_absent_label_satisfies_nothing_else() {
     let none = labels(&[]);
     assert!(!requirement("env", Operator::Equals, &[""]).matches(&none));
@@ -28,7 +29,7 @@ fn an_absent_label_satisfies_nothing_else() {
     assert!(!requirement("env", Operator::LessThan, &["1"]).matches(&none));
 }
 
-#[test]
+#[graded]
 fn greater_and_less_compare_integers_and_refuse_words() {
     let more = requirement("cpus", Operator::GreaterThan, &["9"]);
     assert!(more.matches(&labels(&[("cpus", "10")])), "10 is more than 9, though '1' sorts before '9'");
@@ -37,7 +38,7 @@ fn greater_and_less_compare_integers_and_refuse_words() {
     assert!(requirement("cpus", Operator::LessThan, &["9"]).matches(&labels(&[("cpus", "-3")])));
 }
 
-#[test]
+#[graded]
 fn everything_matches_all_and_nothing_matches_none() {
     assert!(Selector::everything().matches(&labels(&[])));
     assert!(!Selector::nothing().matches(&labels(&[("a", "b")])));
@@ -82,7 +83,7 @@ pub fn any_requirement() -> impl Strategy<Value = (String, Operator, Vec<String>
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn a_selector_matches_as_its_words_say(
         requirements in prop::collection::vec(any_requirement(), 0..4),
         labels in prop::collection::btree_map("[a-c]|example\\.com/[a-c]", "[x-z0-3]{0,1}", 0..4),

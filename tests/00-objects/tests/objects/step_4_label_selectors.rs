@@ -1,6 +1,7 @@
+use crate::heart::labels::{Requirement, Selector};
 use crate::step_3_labels_match::any_requirement;
+use graded::graded;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
-use objects_solution::labels::{Requirement, Selector};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ fn check(texts: &[&str]) -> String {
     texts.iter().map(line).collect()
 }
 
-#[test]
+#[graded]
 fn every_notation_of_kubectl_is_read() {
     insta::assert_snapshot!(check(&[
         "",
@@ -41,7 +42,7 @@ fn every_notation_of_kubectl_is_read() {
     ]));
 }
 
-#[test]
+#[graded]
 fn what_is_no_selector_is_refused() {
     insta::assert_snapshot!(check(&[
         ",",
@@ -70,14 +71,14 @@ fn what_is_no_selector_is_refused() {
     ]));
 }
 
-#[test]
+#[graded]
 fn an_absent_selector_of_an_object_is_empty_and_matches_everything() {
     let selector = Selector::from_label_selector(&LabelSelector::default()).expect("valid");
     assert!(selector.is_everything());
     assert_eq!(selector.to_string(), "");
 }
 
-#[test]
+#[graded]
 fn match_labels_and_match_expressions_must_all_hold() {
     let expression = |key: &str, operator: &str, values: &[&str]| LabelSelectorRequirement {
         key: key.to_owned(),
@@ -97,7 +98,7 @@ fn match_labels_and_match_expressions_must_all_hold() {
     insta::assert_snapshot!(selector, @"app=web,canary,env notin (test),!legacy,tier in (back,front)");
 }
 
-#[test]
+#[graded]
 fn an_unknown_operator_or_a_missing_value_is_an_error() {
     let with = |operator: &str| LabelSelector {
         match_expressions: Some(vec![LabelSelectorRequirement {
@@ -114,7 +115,7 @@ fn an_unknown_operator_or_a_missing_value_is_an_error() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn what_is_printed_is_read_back_as_the_same_selector(requirements in prop::collection::vec(any_requirement(), 0..5)) {
         let built = requirements.iter().map(|(key, operator, values)| {
             Requirement::new(key, *operator, values.clone()).expect("valid")
@@ -124,7 +125,7 @@ proptest! {
         prop_assert_eq!(Selector::parse(&printed), Ok(selector), "{}", printed);
     }
 
-    #[test]
+    #[graded]
     fn no_text_makes_the_parser_panic(text in "\\PC{0,16}|[a-b =!,()<>in]{0,16}") {
         let _ = Selector::parse(&text);
     }

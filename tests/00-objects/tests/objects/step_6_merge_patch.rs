@@ -1,5 +1,6 @@
 use crate::any_json;
-use objects_solution::patch::{json_merge, json_merge_diff};
+use crate::heart::patch::{json_merge, json_merge_diff};
+use graded::graded;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -7,7 +8,7 @@ fn merged(document: &Value, patch: &Value) -> Value {
     json_merge(document, patch).expect("a merge patch fits every document")
 }
 
-#[test]
+#[graded]
 fn the_table_of_the_rfc_holds() {
     // RFC 7386, appendix A.
     let cases = [
@@ -32,7 +33,7 @@ fn the_table_of_the_rfc_holds() {
     }
 }
 
-#[test]
+#[graded]
 fn members_keep_their_order() {
     // `kubectl get -o yaml` shows an object as its author wrote it.
     let document = json!({"kind": "x", "apiVersion": "v1", "metadata": {}, "data": {}});
@@ -40,7 +41,7 @@ fn members_keep_their_order() {
     assert_eq!(patched.to_string(), r#"{"kind":"y","metadata":{},"data":{},"new":1}"#);
 }
 
-#[test]
+#[graded]
 fn a_diff_names_only_what_changed() {
     let from = json!({"a": 1, "b": {"c": 1, "d": 2}, "e": [1], "f": 1});
     let to = json!({"a": 1, "b": {"c": 1, "d": 3}, "e": [1, 2], "g": {}});
@@ -48,12 +49,12 @@ fn a_diff_names_only_what_changed() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn applying_the_diff_leads_to_the_target(from in any_json(), to in any_json()) {
         prop_assert_eq!(merged(&from, &json_merge_diff(&from, &to)), to);
     }
 
-    #[test]
+    #[graded]
     fn applying_a_patch_twice_changes_nothing_more(document in any_json(), from in any_json(), to in any_json()) {
         // A diff between any two is a patch with nulls in it.
         let patch = json_merge_diff(&from, &to);
@@ -61,7 +62,7 @@ proptest! {
         prop_assert_eq!(merged(&once, &patch), once);
     }
 
-    #[test]
+    #[graded]
     fn nothing_changed_makes_an_empty_patch(document in prop::collection::btree_map("[a-d]", any_json(), 0..4)) {
         let document = json!(document);
         prop_assert_eq!(json_merge_diff(&document, &document), json!({}));

@@ -1,5 +1,6 @@
 use crate::any_json;
-use objects_solution::patch::{PatchError, json_patch};
+use crate::heart::patch::{PatchError, json_patch};
+use graded::graded;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -17,7 +18,7 @@ fn document() -> Value {
     json!({"metadata": {"name": "web", "labels": {"app": "web"}}, "list": [1, 2, 3], "a/b": {"m~n": 1}})
 }
 
-#[test]
+#[graded]
 fn each_operation_does_its_work() {
     insta::assert_snapshot!(check(
         &document(),
@@ -40,7 +41,7 @@ fn each_operation_does_its_work() {
     ));
 }
 
-#[test]
+#[graded]
 fn what_does_not_fit_is_unprocessable() {
     insta::assert_snapshot!(check(
         &document(),
@@ -59,7 +60,7 @@ fn what_does_not_fit_is_unprocessable() {
     ));
 }
 
-#[test]
+#[graded]
 fn what_is_no_patch_is_a_bad_request() {
     insta::assert_snapshot!(check(
         &document(),
@@ -78,7 +79,7 @@ fn what_is_no_patch_is_a_bad_request() {
     ));
 }
 
-#[test]
+#[graded]
 fn testing_for_null_succeeds_on_a_missing_member() {
     // kube-rs adds the first finalizer so: "if there is no list of finalizers, make one".
     let patch = json!([
@@ -91,7 +92,7 @@ fn testing_for_null_succeeds_on_a_missing_member() {
     assert!(matches!(again, Err(PatchError::Unprocessable(_))), "the member is there now: {again:?}");
 }
 
-#[test]
+#[graded]
 fn one_failing_operation_undoes_all() {
     let before = document();
     let patch = json!([{"op": "remove", "path": "/list"}, {"op": "test", "path": "/list", "value": 1}]);
@@ -99,7 +100,7 @@ fn one_failing_operation_undoes_all() {
     assert_eq!(before, document(), "the document that was given is never touched");
 }
 
-#[test]
+#[graded]
 fn ten_thousand_operations_are_the_limit() {
     let operations = |n: usize| Value::from(vec![json!({"op": "test", "path": "", "value": {}}); n]);
     assert!(json_patch(&json!({}), &operations(10_000)).is_ok());
@@ -108,7 +109,7 @@ fn ten_thousand_operations_are_the_limit() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn what_is_added_is_found_and_removing_it_restores(document in any_json(), value in any_json()) {
         let document = json!({"in": document});
         let added = json_patch(&document, &json!([{"op": "add", "path": "/new", "value": value}])).expect("fits");
@@ -119,7 +120,7 @@ proptest! {
         prop_assert_eq!(removed, document);
     }
 
-    #[test]
+    #[graded]
     fn moving_is_removing_and_adding(items in prop::collection::vec(0..9i64, 1..6), from in 0..6usize, to in 0..6usize) {
         let (from, to) = (from % items.len(), to % items.len());
         let mut expected = items.clone();

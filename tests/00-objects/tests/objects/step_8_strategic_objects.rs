@@ -1,5 +1,6 @@
 use crate::any_json;
-use objects_solution::patch::{GroupKind, PatchError, json_merge, json_merge_diff, strategic};
+use crate::heart::patch::{GroupKind, PatchError, json_merge, json_merge_diff, strategic};
+use graded::graded;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -15,14 +16,14 @@ fn patched(document: Value, patch: Value, kind: &GroupKind) -> Value {
     strategic(&document, &patch, kind).expect("the patch fits")
 }
 
-#[test]
+#[graded]
 fn null_deletes_and_lists_without_a_key_are_replaced() {
     let document = json!({"data": {"a": "1", "b": "2"}, "list": [1, 2]});
     let patch = json!({"data": {"a": null, "c": "3"}, "list": [3]});
     assert_eq!(patched(document, patch, &config_map()), json!({"data": {"b": "2", "c": "3"}, "list": [3]}));
 }
 
-#[test]
+#[graded]
 fn patch_replace_takes_the_patch_for_the_whole_object() {
     // `kubectl rollout undo` of a DaemonSet replays a template so.
     let document =
@@ -32,14 +33,14 @@ fn patch_replace_takes_the_patch_for_the_whole_object() {
     assert_eq!(patched(document, patch, &deployment()), expected);
 }
 
-#[test]
+#[graded]
 fn patch_delete_empties_the_object() {
     let document = json!({"data": {"a": "1"}, "kind": "ConfigMap"});
     let patch = json!({"data": {"$patch": "delete"}});
     assert_eq!(patched(document, patch, &config_map()), json!({"data": {}, "kind": "ConfigMap"}));
 }
 
-#[test]
+#[graded]
 fn patch_merge_is_the_default_and_others_are_refused() {
     let document = json!({"data": {"a": "1"}});
     let patch = json!({"data": {"$patch": "merge", "b": "2"}});
@@ -48,7 +49,7 @@ fn patch_merge_is_the_default_and_others_are_refused() {
     assert!(matches!(wrong, Err(PatchError::Malformed(_))), "{wrong:?}");
 }
 
-#[test]
+#[graded]
 fn retain_keys_drops_every_other_member() {
     // A Deployment whose strategy becomes Recreate must lose its rollingUpdate block.
     let document = json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}});
@@ -56,7 +57,7 @@ fn retain_keys_drops_every_other_member() {
     assert_eq!(patched(document, patch, &deployment()), json!({"spec": {"strategy": {"type": "Recreate"}}}));
 }
 
-#[test]
+#[graded]
 fn what_is_new_comes_without_directives_and_nulls() {
     let patch = json!({"spec": {
         "strategy": {"$retainKeys": ["type"], "type": "Recreate"},
@@ -66,7 +67,7 @@ fn what_is_new_comes_without_directives_and_nulls() {
     assert_eq!(patched(json!({}), patch, &deployment()), expected);
 }
 
-#[test]
+#[graded]
 fn a_primitive_set_grows_and_shrinks_by_its_own_directive() {
     let document = json!({"metadata": {"finalizers": ["a", "b"]}});
     let grown = patched(document.clone(), json!({"metadata": {"finalizers": ["c", "a"]}}), &config_map());
@@ -79,7 +80,7 @@ fn a_primitive_set_grows_and_shrinks_by_its_own_directive() {
     assert_eq!(shrunk, json!({"metadata": {"finalizers": ["b"]}}));
 }
 
-#[test]
+#[graded]
 fn only_objects_can_be_patched_and_be_patches() {
     for (document, patch) in [(json!([]), json!({})), (json!({}), json!([])), (json!({}), json!(null))] {
         let answer = strategic(&document, &patch, &config_map());
@@ -89,7 +90,7 @@ fn only_objects_can_be_patched_and_be_patches() {
 
 proptest! {
     /// Where no list has a key a strategic merge patch is a merge patch: the second oracle.
-    #[test]
+    #[graded]
     fn without_keyed_lists_it_equals_a_merge_patch(
         document in prop::collection::btree_map("[a-d]", any_json(), 0..4),
         from in prop::collection::btree_map("[a-d]", any_json(), 0..4),

@@ -1,4 +1,5 @@
-use objects_solution::patch::{GroupKind, PatchError, strategic};
+use crate::heart::patch::{GroupKind, PatchError, strategic};
+use graded::graded;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ fn containers(list: Value) -> Value {
     json!({"spec": {"containers": list}})
 }
 
-#[test]
+#[graded]
 fn kubectl_set_image_changes_one_container_and_its_template_only() {
     let document = json!({"spec": {"replicas": 2, "template": {"spec": {"containers": [
         {"name": "web", "image": "nginx:1.7.9", "ports": [{"containerPort": 80}]},
@@ -28,7 +29,7 @@ fn kubectl_set_image_changes_one_container_and_its_template_only() {
     insta::assert_json_snapshot!(patched(document, patch, &GroupKind::new("apps", "Deployment")));
 }
 
-#[test]
+#[graded]
 fn elements_meet_by_their_key_and_lists_inside_them_too() {
     let document = containers(json!([
         {"name": "a", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]},
@@ -42,14 +43,14 @@ fn elements_meet_by_their_key_and_lists_inside_them_too() {
     insta::assert_json_snapshot!(patched(document, patch, &pod()));
 }
 
-#[test]
+#[graded]
 fn patch_delete_removes_one_element() {
     let document = containers(json!([{"name": "a"}, {"name": "b"}]));
     let patch = containers(json!([{"name": "a", "$patch": "delete"}, {"name": "z", "$patch": "delete"}]));
     assert_eq!(patched(document, patch, &pod()), containers(json!([{"name": "b"}])));
 }
 
-#[test]
+#[graded]
 fn patch_replace_takes_the_other_elements_for_the_whole_list() {
     let document = containers(json!([{"name": "a"}, {"name": "b"}]));
     let patch = containers(json!([{"$patch": "replace"}, {"name": "c"}]));
@@ -58,7 +59,7 @@ fn patch_replace_takes_the_other_elements_for_the_whole_list() {
     assert_eq!(patched(document, empty, &pod()), containers(json!([])));
 }
 
-#[test]
+#[graded]
 fn retain_keys_lets_a_volume_change_its_source() {
     let document = json!({"spec": {"volumes": [{"name": "v", "emptyDir": {"medium": "Memory"}}]}});
     let patch = json!({"spec": {"volumes": [
@@ -68,14 +69,14 @@ fn retain_keys_lets_a_volume_change_its_source() {
     assert_eq!(patched(document, patch, &pod()), expected);
 }
 
-#[test]
+#[graded]
 fn an_element_without_its_key_is_a_bad_request() {
     let answer = strategic(&containers(json!([])), &containers(json!([{"image": "x"}])), &pod());
     let Err(PatchError::Malformed(message)) = answer else { panic!("expected an error: {answer:?}") };
     assert!(message.contains("does not contain declared merge key: name"), "{message}");
 }
 
-#[test]
+#[graded]
 fn set_element_order_puts_named_elements_in_order_and_keeps_the_servers_own() {
     // `injected` was added by an admission plugin: the author's list never had it.
     let document = containers(json!([{"name": "a"}, {"name": "injected"}, {"name": "b"}]));
@@ -89,7 +90,7 @@ fn set_element_order_puts_named_elements_in_order_and_keeps_the_servers_own() {
     );
 }
 
-#[test]
+#[graded]
 fn each_list_has_the_key_of_its_upstream_type() {
     let cases = [
         ("", "Service", "/spec/ports", "port"),
@@ -119,7 +120,7 @@ fn each_list_has_the_key_of_its_upstream_type() {
     }
 }
 
-#[test]
+#[graded]
 fn tolerations_taints_and_arguments_are_replaced_whole() {
     for (kind, field) in [("Pod", "tolerations"), ("Node", "taints"), ("Pod", "readinessGates")] {
         let document = json!({"spec": {field: [{"key": "a"}, {"key": "b"}]}});
@@ -145,7 +146,7 @@ fn names(document: &Value) -> Vec<String> {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn elements_are_those_of_a_map_by_key(live in any_list(), changes in any_list(), doomed in any_list()) {
         let mut model: BTreeMap<String, i64> = live.iter().cloned().collect();
         model.extend(changes.iter().cloned());
@@ -165,7 +166,7 @@ proptest! {
         prop_assert_eq!(again, result, "the same patch again changes nothing");
     }
 
-    #[test]
+    #[graded]
     fn named_elements_stand_in_the_patchs_order_and_the_others_in_their_own(live in any_list(), order in any_list()) {
         let order: Vec<String> = order.into_iter().map(|(name, _)| name).filter(|name| live.iter().any(|(other, _)| other == name)).collect();
         let keys: Vec<Value> = order.iter().map(|name| json!({"name": name})).collect();

@@ -1,3 +1,4 @@
+use graded::graded;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -8,7 +9,7 @@ use crate::model::{Model, holds};
 use crate::random::{both, command, key, keys, range, same_range};
 use crate::script::run;
 
-#[test]
+#[graded]
 fn every_put_takes_a_revision_and_raises_the_version() {
     assert_snapshot!(run("
         put a 1
@@ -20,7 +21,7 @@ fn every_put_takes_a_revision_and_raises_the_version() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_read_of_the_past_sees_the_past() {
     assert_snapshot!(run("
         put a 1
@@ -34,7 +35,7 @@ fn a_read_of_the_past_sees_the_past() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_range_leaves_out_its_end_and_a_zero_byte_means_no_end() {
     assert_snapshot!(run("
         put a 1
@@ -49,7 +50,7 @@ fn a_range_leaves_out_its_end_and_a_zero_byte_means_no_end() {
     "));
 }
 
-#[test]
+#[graded]
 fn count_ignores_limit_and_bounds() {
     assert_snapshot!(run("
         put a 1
@@ -65,7 +66,7 @@ fn count_ignores_limit_and_bounds() {
     "));
 }
 
-#[test]
+#[graded]
 fn answers_are_sorted_by_any_field_and_cut_afterwards() {
     assert_snapshot!(run("
         put a 3
@@ -82,7 +83,7 @@ fn answers_are_sorted_by_any_field_and_cut_afterwards() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_put_may_keep_the_value_or_the_lease() {
     assert_snapshot!(run("
         grant 7 60
@@ -99,7 +100,7 @@ fn a_put_may_keep_the_value_or_the_lease() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_prefix_of_only_ff_has_no_end() {
     let keys = KeyRange::prefix(b"\xff");
     assert!(keys.contains(b"\xff\xff\xff"), "the key ff ff ff begins with ff");
@@ -109,7 +110,7 @@ fn a_prefix_of_only_ff_has_no_end() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn a_range_holds_what_the_wire_says(keys in keys(), key in key()) {
         prop_assert_eq!(keys.contains(key), holds(&keys, key));
         if keys.is_empty() {
@@ -118,7 +119,7 @@ proptest! {
     }
 
     /// At every revision, and with any wish of order, limit and bounds.
-    #[test]
+    #[graded]
     fn reads_are_those_of_a_store_that_copies_everything(
         history in proptest::collection::vec(command(), 0..40),
         ranges in proptest::collection::vec(range(), 20),

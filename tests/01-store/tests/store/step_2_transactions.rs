@@ -1,3 +1,4 @@
+use graded::graded;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -9,7 +10,7 @@ use crate::model::{Model, writes_twice};
 use crate::random::{both, history, ops, txn};
 use crate::script::run;
 
-#[test]
+#[graded]
 fn compare_and_swap_happens_once() {
     assert_snapshot!(run("
         put a 1
@@ -20,7 +21,7 @@ fn compare_and_swap_happens_once() {
     "));
 }
 
-#[test]
+#[graded]
 fn all_of_a_transaction_has_one_revision() {
     assert_snapshot!(run("
         put a 1
@@ -30,7 +31,7 @@ fn all_of_a_transaction_has_one_revision() {
     "));
 }
 
-#[test]
+#[graded]
 fn reads_within_see_earlier_writes_and_later_ones_not() {
     assert_snapshot!(run("
         put a 1
@@ -38,7 +39,7 @@ fn reads_within_see_earlier_writes_and_later_ones_not() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_transaction_that_changes_nothing_takes_no_revision() {
     assert_snapshot!(run("
         put a 1
@@ -49,7 +50,7 @@ fn a_transaction_that_changes_nothing_takes_no_revision() {
     "));
 }
 
-#[test]
+#[graded]
 fn where_there_is_no_key_numbers_are_zero_and_values_are_nothing() {
     assert_snapshot!(run("
         txn version(x)=0 create(x)=0 mod(x)=0 lease(x)=0 ? put yes 1
@@ -59,7 +60,7 @@ fn where_there_is_no_key_numbers_are_zero_and_values_are_nothing() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_compare_over_a_range_must_hold_for_every_key() {
     assert_snapshot!(run("
         put a 1
@@ -70,7 +71,7 @@ fn a_compare_over_a_range_must_hold_for_every_key() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_key_may_be_written_only_once() {
     assert_snapshot!(run("
         txn ? put a 1; put a 2
@@ -82,7 +83,7 @@ fn a_key_may_be_written_only_once() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_transaction_that_fails_changes_nothing() {
     assert_snapshot!(run("
         put a 1
@@ -93,7 +94,7 @@ fn a_transaction_that_fails_changes_nothing() {
     "));
 }
 
-#[test]
+#[graded]
 fn there_may_be_128_operations_of_a_kind_and_nesting_counts() {
     let put = |n: usize| Op::Put(Put::new(format!("{n}").as_bytes(), *b"1"));
     let full = Txn { success: (0..MAX_TXN_OPS).map(put).collect(), ..Default::default() };
@@ -105,7 +106,7 @@ fn there_may_be_128_operations_of_a_kind_and_nesting_counts() {
     assert_eq!(nested.check(), Err(Error::TooManyOps), "one is spent on the outer transaction");
 }
 
-#[test]
+#[graded]
 fn compares_of_a_nested_transaction_look_at_the_store_before_all_of_it() {
     let exists =
         |key: &[u8]| Compare { keys: KeyRange::single(key), is: Is::Greater, than: Target::Version(0) };
@@ -121,14 +122,14 @@ fn compares_of_a_nested_transaction_look_at_the_store_before_all_of_it() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn keys_written_twice_are_found_however_they_nest(ops in ops()) {
         let txn = Txn { success: ops.clone(), ..Default::default() };
         let expected = if writes_twice(&ops) { Err(Error::DuplicateKey) } else { Ok(()) };
         prop_assert_eq!(txn.check(), expected);
     }
 
-    #[test]
+    #[graded]
     fn transactions_are_those_of_a_store_that_copies_everything(
         history in history(20),
         txns in proptest::collection::vec(txn(), 1..10),

@@ -1,3 +1,4 @@
+use graded::graded;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -8,7 +9,7 @@ use crate::model::{Change, Model};
 use crate::random::{both, history, range, same_range};
 use crate::script::run;
 
-#[test]
+#[graded]
 fn a_deleted_key_is_gone_now_and_still_there_then() {
     assert_snapshot!(run("
         put a 1
@@ -20,7 +21,7 @@ fn a_deleted_key_is_gone_now_and_still_there_then() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_key_that_comes_back_begins_anew() {
     assert_snapshot!(run("
         put a 1
@@ -31,7 +32,7 @@ fn a_key_that_comes_back_begins_anew() {
     "));
 }
 
-#[test]
+#[graded]
 fn deleting_a_range_takes_one_revision() {
     assert_snapshot!(run("
         put a 1
@@ -43,7 +44,7 @@ fn deleting_a_range_takes_one_revision() {
     "));
 }
 
-#[test]
+#[graded]
 fn compaction_forgets_what_nobody_can_read_any_more() {
     assert_snapshot!(run("
         put a 1
@@ -63,7 +64,7 @@ fn compaction_forgets_what_nobody_can_read_any_more() {
     "));
 }
 
-#[test]
+#[graded]
 fn nothing_has_been_compacted_at_first() {
     assert_snapshot!(run("
         put a 1
@@ -74,7 +75,7 @@ fn nothing_has_been_compacted_at_first() {
     "));
 }
 
-#[test]
+#[graded]
 fn compaction_gives_memory_back() {
     let mut store = Store::new();
     let put = |n: i64| Command::Put(crate::heart::txn::Put::new(*b"key", vec![n as u8; 1000]));
@@ -92,7 +93,7 @@ fn compaction_gives_memory_back() {
 
 proptest! {
     /// Compaction anywhere in a history changes no answer but "compacted".
-    #[test]
+    #[graded]
     fn what_can_still_be_read_reads_as_before(
         history in history(40),
         ranges in proptest::collection::vec(range(), 10),
@@ -113,7 +114,7 @@ proptest! {
     }
 
     /// Also those of the compacted revision itself, deletions included.
-    #[test]
+    #[graded]
     fn all_changes_since_the_compacted_revision_are_kept(history in history(40)) {
         let (mut store, mut model) = (Store::new(), Model::new());
         for command in &history {

@@ -1,3 +1,4 @@
+use graded::graded;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -7,7 +8,7 @@ use crate::model::{Change, Model, holds};
 use crate::random::{both, keys, write};
 use crate::script::run;
 
-#[test]
+#[graded]
 fn a_watcher_hears_of_what_comes() {
     assert_snapshot!(run("
         put a 1
@@ -20,7 +21,7 @@ fn a_watcher_hears_of_what_comes() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_watcher_of_the_past_catches_up_and_then_follows() {
     assert_snapshot!(run("
         put a 1
@@ -32,7 +33,7 @@ fn a_watcher_of_the_past_catches_up_and_then_follows() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_watcher_of_the_future_waits_for_its_revision() {
     assert_snapshot!(run("
         watch s a.. from=4
@@ -43,7 +44,7 @@ fn a_watcher_of_the_future_waits_for_its_revision() {
     "));
 }
 
-#[test]
+#[graded]
 fn filters_and_previous_values_are_as_asked() {
     assert_snapshot!(run("
         put a 1
@@ -59,7 +60,7 @@ fn filters_and_previous_values_are_as_asked() {
     "));
 }
 
-#[test]
+#[graded]
 fn ids_are_chosen_or_taken_and_not_given_twice() {
     assert_snapshot!(run("
         watch s a
@@ -75,7 +76,7 @@ fn ids_are_chosen_or_taken_and_not_given_twice() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_cancelled_watcher_is_silent() {
     assert_snapshot!(run("
         watch s a
@@ -88,7 +89,7 @@ fn a_cancelled_watcher_is_silent() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_watcher_that_needs_what_is_compacted_is_told_so() {
     assert_snapshot!(run("
         put a 1
@@ -102,7 +103,7 @@ fn a_watcher_that_needs_what_is_compacted_is_told_so() {
     "));
 }
 
-#[test]
+#[graded]
 fn the_compacted_revision_itself_can_be_watched_even_if_it_deleted() {
     assert_snapshot!(run("
         put a 1
@@ -113,7 +114,7 @@ fn the_compacted_revision_itself_can_be_watched_even_if_it_deleted() {
     "));
 }
 
-#[test]
+#[graded]
 fn progress_is_told_when_all_watchers_of_the_stream_are_synced() {
     assert_snapshot!(run("
         put a 1
@@ -127,7 +128,7 @@ fn progress_is_told_when_all_watchers_of_the_stream_are_synced() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_tick_tells_watchers_that_heard_nothing_how_far_they_are() {
     assert_snapshot!(run("
         watch s a progress
@@ -167,7 +168,7 @@ pub fn spec() -> impl Strategy<Value = WatchSpec> {
 
 proptest! {
     /// With readers that are fast enough.
-    #[test]
+    #[graded]
     fn a_watcher_is_given_its_history_in_order_once(
         before in proptest::collection::vec(write(), 0..20),
         after in proptest::collection::vec(write(), 0..20),

@@ -1,3 +1,4 @@
+use graded::graded;
 use std::collections::BTreeMap;
 
 use insta::assert_snapshot;
@@ -10,7 +11,7 @@ use crate::random::{both, keys, write};
 use crate::script::run_with_window;
 use crate::step_4_watch::{owed, spec};
 
-#[test]
+#[graded]
 fn a_stream_that_does_not_read_is_sent_no_more_and_misses_nothing() {
     assert_snapshot!(run_with_window(
         2,
@@ -31,7 +32,7 @@ fn a_stream_that_does_not_read_is_sent_no_more_and_misses_nothing() {
     ));
 }
 
-#[test]
+#[graded]
 fn a_revision_is_never_split_even_if_it_is_larger_than_the_window() {
     assert_snapshot!(run_with_window(
         1,
@@ -47,7 +48,7 @@ fn a_revision_is_never_split_even_if_it_is_larger_than_the_window() {
     ));
 }
 
-#[test]
+#[graded]
 fn a_slow_reader_that_compaction_overtakes_is_told_so() {
     assert_snapshot!(run_with_window(
         1,
@@ -64,7 +65,7 @@ fn a_slow_reader_that_compaction_overtakes_is_told_so() {
     ));
 }
 
-#[test]
+#[graded]
 fn a_slow_stream_does_not_hold_others_back() {
     assert_snapshot!(run_with_window(
         1,
@@ -83,7 +84,7 @@ fn a_slow_stream_does_not_hold_others_back() {
     ));
 }
 
-#[test]
+#[graded]
 fn history_is_read_in_portions_and_by_turns() {
     let (mut store, mut hub) = (Store::new(), Hub::new(1_000_000));
     let put = Command::Put(crate::heart::txn::Put::new(*b"a", *b"1"));
@@ -188,7 +189,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..Default::default() })]
 
     /// Streams of any slowness, compaction anywhere.
-    #[test]
+    #[graded]
     fn delivered_is_the_history_filtered_in_order_once_and_never_split(
         acts in proptest::collection::vec(act(), 0..80),
         window in 1..6usize,

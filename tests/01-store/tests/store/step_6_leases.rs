@@ -1,3 +1,4 @@
+use graded::graded;
 use std::collections::BTreeMap;
 
 use insta::assert_snapshot;
@@ -9,7 +10,7 @@ use crate::model::Model;
 use crate::random::{both, history};
 use crate::script::run;
 
-#[test]
+#[graded]
 fn keys_go_with_their_lease_in_one_revision() {
     assert_snapshot!(run("
         grant 7 10
@@ -24,7 +25,7 @@ fn keys_go_with_their_lease_in_one_revision() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_key_hangs_on_the_lease_of_its_last_put() {
     assert_snapshot!(run("
         grant 7 10
@@ -41,7 +42,7 @@ fn a_key_hangs_on_the_lease_of_its_last_put() {
     "));
 }
 
-#[test]
+#[graded]
 fn a_lease_expires_unless_it_is_kept_alive() {
     assert_snapshot!(run("
         grant 7 10
@@ -60,7 +61,7 @@ fn a_lease_expires_unless_it_is_kept_alive() {
     "));
 }
 
-#[test]
+#[graded]
 fn leases_last_at_least_two_seconds_and_numbers_are_given_once() {
     assert_snapshot!(run("
         grant 7 1
@@ -73,7 +74,7 @@ fn leases_last_at_least_two_seconds_and_numbers_are_given_once() {
     "));
 }
 
-#[test]
+#[graded]
 fn revoking_a_lease_without_keys_takes_no_revision() {
     assert_snapshot!(run("
         grant 7 10
@@ -84,7 +85,7 @@ fn revoking_a_lease_without_keys_takes_no_revision() {
     "));
 }
 
-#[test]
+#[graded]
 fn an_expired_lease_is_named_once_and_cannot_be_kept_alive() {
     let mut expiry = Expiry::default();
     expiry.handle_grant(1, 5, 0);
@@ -100,7 +101,7 @@ fn an_expired_lease_is_named_once_and_cannot_be_kept_alive() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn a_lease_holds_exactly_the_living_keys_that_name_it(history in history(40)) {
         let (mut store, mut model) = (Store::new(), Model::new());
         for command in &history {
@@ -113,7 +114,7 @@ proptest! {
     }
 
     /// Against a list of deadlines.
-    #[test]
+    #[graded]
     fn leases_expire_when_their_time_is_over_and_not_before(
         steps in proptest::collection::vec((0..3u8, 1..5i64, 1..9i64, 0..4000u64), 0..60),
     ) {

@@ -1,3 +1,4 @@
+use graded::graded;
 use proptest::prelude::*;
 
 use crate::heart::log::{Segment, Tail, encode_batch, replay};
@@ -37,13 +38,13 @@ fn batches() -> impl Strategy<Value = Vec<Vec<Vec<u8>>>> {
     proptest::collection::vec(batch, 1..5)
 }
 
-#[test]
+#[graded]
 fn the_checksum_is_crc_32c() {
     assert_eq!(crc::update(0, b"123456789"), 0xe306_9283);
     assert_eq!(crc::update(crc::update(0, b"1234"), b"56789"), 0xe306_9283, "in parts as in one");
 }
 
-#[test]
+#[graded]
 fn a_frame_is_as_the_picture_shows() {
     let mut out = Vec::new();
     let checksum = wal::encode(&mut out, 0, Kind::Entries, b"hello");
@@ -58,7 +59,7 @@ fn a_frame_is_as_the_picture_shows() {
     assert_eq!(frames.next_frame(), Ok(Next::End));
 }
 
-#[test]
+#[graded]
 fn the_same_bytes_twice_are_damage() {
     let (file, ends) = write(&[vec![b"one".to_vec()], vec![b"two".to_vec()]]);
     let mut doubled = file.clone();
@@ -69,7 +70,7 @@ fn the_same_bytes_twice_are_damage() {
     assert_eq!(read(&lost).unwrap_err().at, ends[0]);
 }
 
-#[test]
+#[graded]
 fn a_newer_format_is_refused_and_not_guessed() {
     let (mut file, ends) = write(&[vec![b"one".to_vec()]]);
     // A frame of the next version, with all its checks right.
@@ -85,7 +86,7 @@ fn a_newer_format_is_refused_and_not_guessed() {
     );
 }
 
-#[test]
+#[graded]
 fn a_file_must_follow_the_one_before_it() {
     let (file, _) = write(&[vec![b"one".to_vec()]]);
     let tail = read(&file).unwrap().1.unwrap();
@@ -98,7 +99,7 @@ fn a_file_must_follow_the_one_before_it() {
     assert!(follow(Tail { chain: 1, ..tail }).is_err(), "another log's file");
 }
 
-#[test]
+#[graded]
 fn an_unfinished_first_frame_means_that_the_file_was_never_begun() {
     let (file, ends) = write(&[]);
     for cut in 0..ends[0] {
@@ -107,7 +108,7 @@ fn an_unfinished_first_frame_means_that_the_file_was_never_begun() {
 }
 
 /// The one way to change a key twice in a revision.
-#[test]
+#[graded]
 fn a_key_put_and_deleted_in_the_compacted_revision_stays_away_after_a_snapshot() {
     let nested = |op| Op::Txn(Txn { success: vec![op], ..Default::default() });
     let put = nested(Op::Put(Put::new(*b"a", *b"1")));
@@ -134,12 +135,12 @@ fn restore(snapshot: &Snapshot) -> (Store, u64) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..Default::default() })]
 
-    #[test]
+    #[graded]
     fn a_command_is_the_same_after_writing_and_reading(command in command()) {
         prop_assert_eq!(Command::decode(&command.encode()), Ok(command));
     }
 
-    #[test]
+    #[graded]
     fn a_command_cut_short_is_malformed(command in command()) {
         let bytes = command.encode();
         for cut in 0..bytes.len() {
@@ -148,7 +149,7 @@ proptest! {
     }
 
     /// Wherever the power goes, what was waited for is there, and nothing else.
-    #[test]
+    #[graded]
     fn a_log_torn_at_any_byte_is_a_whole_number_of_batches(batches in batches()) {
         let (file, ends) = write(&batches);
         for cut in ends[0]..=file.len() {
@@ -163,7 +164,7 @@ proptest! {
     }
 
     /// The file has its length, but of the last write some sectors never came.
-    #[test]
+    #[graded]
     fn a_last_write_with_missing_sectors_is_torn_and_an_earlier_one_is_damaged(
         batches in batches(),
         choice in any::<proptest::sample::Index>(),
@@ -190,7 +191,7 @@ proptest! {
     }
 
     /// No flipped bit goes unnoticed, and none is taken for a torn write.
-    #[test]
+    #[graded]
     fn a_flipped_bit_anywhere_is_damage(batches in batches(), bit in 0..8u8) {
         let (file, ends) = write(&batches);
         for at in 0..file.len() {
@@ -203,7 +204,7 @@ proptest! {
         }
     }
 
-    #[test]
+    #[graded]
     fn a_store_from_a_snapshot_is_the_store(history in history(40), more in history(10)) {
         let mut store = Store::new();
         let mut applied = 0;
@@ -231,7 +232,7 @@ proptest! {
         }
     }
 
-    #[test]
+    #[graded]
     fn a_snapshot_that_is_not_whole_is_refused(history in history(20)) {
         let mut store = Store::new();
         history.iter().filter(|c| c.check().is_ok()).for_each(|c| drop(store.apply(c)));

@@ -1,4 +1,5 @@
 use crate::heart::request::{RequestInfo, ResourcePath, Route, Verb};
+use graded::graded;
 use proptest::prelude::*;
 
 fn describe(method: &str, url: &str) -> String {
@@ -21,7 +22,7 @@ fn describe(method: &str, url: &str) -> String {
     }
 }
 
-#[test]
+#[graded]
 fn a_url_says_what_is_asked_for() {
     let asked = [
         ("GET", "/api/v1/pods"),
@@ -48,7 +49,7 @@ fn a_url_says_what_is_asked_for() {
     insta::assert_snapshot!(all.concat());
 }
 
-#[test]
+#[graded]
 fn a_namespace_has_subresources_of_its_own() {
     for (url, name, subresource) in [
         ("/api/v1/namespaces/dev/status", "dev", "status"),
@@ -62,7 +63,7 @@ fn a_namespace_has_subresources_of_its_own() {
     }
 }
 
-#[test]
+#[graded]
 fn the_old_watch_path_means_the_watch_parameter() {
     let old = RequestInfo::parse("GET", "/api/v1/watch/namespaces/dev/pods").expect("a request");
     let new = RequestInfo::parse("GET", "/api/v1/namespaces/dev/pods?watch=1").expect("a request");
@@ -70,7 +71,7 @@ fn the_old_watch_path_means_the_watch_parameter() {
     assert_eq!(new.verb, Verb::Watch);
 }
 
-#[test]
+#[graded]
 fn a_trailing_slash_is_forgiven() {
     let with = RequestInfo::parse("GET", "/api/v1/namespaces/dev/pods/").expect("a request");
     let without = RequestInfo::parse("GET", "/api/v1/namespaces/dev/pods").expect("a request");
@@ -97,7 +98,7 @@ prop_compose! {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn what_is_printed_is_read_back(path in any_path(), verb in prop_oneof![Just("GET"), Just("PATCH"), Just("DELETE")]) {
         // A namespace is only told from a resource called "namespaces" by what follows.
         prop_assume!(path.resource != "namespaces" && path.resource != "watch");
@@ -105,7 +106,7 @@ proptest! {
         prop_assert_eq!(info.route, Route::Resource(path));
     }
 
-    #[test]
+    #[graded]
     fn a_name_decides_between_the_object_and_the_collection(path in any_path()) {
         prop_assume!(path.resource != "namespaces" && path.resource != "watch");
         let verb = |method: &str| RequestInfo::parse(method, &path.to_string()).expect("a request").verb;
@@ -115,7 +116,7 @@ proptest! {
         prop_assert_eq!(verb("POST"), Verb::Create);
     }
 
-    #[test]
+    #[graded]
     fn no_url_makes_it_panic(method in "[A-Z]{0,6}", url in "\\PC{0,60}", path in "(/(api|apis|watch|namespaces|%|v1|\\?|&|watch=1)){0,8}") {
         let _ = RequestInfo::parse(&method, &url);
         let _ = RequestInfo::parse("GET", &path);

@@ -1,9 +1,10 @@
 use crate::common::{refused, resource};
 use crate::heart::keys::{list_prefix, object_key, range_end, split_key};
+use graded::graded;
 use objects::resources;
 use proptest::prelude::*;
 
-#[test]
+#[graded]
 fn every_kind_has_its_place_in_the_store() {
     let line = |r: &objects::resources::Resource| {
         let key = object_key(r, Some("NAMESPACE"), "NAME").expect("a key");
@@ -13,7 +14,7 @@ fn every_kind_has_its_place_in_the_store() {
     insta::assert_snapshot!(all.concat());
 }
 
-#[test]
+#[graded]
 fn a_name_cannot_climb_out_of_its_place() {
     let pods = resource("Pod");
     for name in ["", ".", "..", "../../secrets/default/token", "a/b", "a%2Fb", "a\0"] {
@@ -24,7 +25,7 @@ fn a_name_cannot_climb_out_of_its_place() {
     refused(object_key(pods, None, "web"));
 }
 
-#[test]
+#[graded]
 fn the_prefix_of_one_namespace_does_not_begin_another() {
     let pods = resource("Pod");
     let dev = list_prefix(pods, Some("dev")).expect("a prefix");
@@ -32,7 +33,7 @@ fn the_prefix_of_one_namespace_does_not_begin_another() {
     assert!(!other.starts_with(&dev), "{dev} must not find {other}");
 }
 
-#[test]
+#[graded]
 fn a_kind_without_namespaces_ignores_them() {
     let nodes = resource("Node");
     assert_eq!(object_key(nodes, Some("default"), "n1"), Ok("/registry/minions/n1".to_string()));
@@ -44,7 +45,7 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn a_key_tells_where_it_came_from(namespace in name(), name in name(), kind in 0..resources::all().len()) {
         let resource = &resources::all()[kind];
         let key = object_key(resource, Some(&namespace), &name).expect("a key");
@@ -54,14 +55,14 @@ proptest! {
         prop_assert!(key.starts_with(&list_prefix(resource, None).expect("a prefix")));
     }
 
-    #[test]
+    #[graded]
     fn a_range_holds_what_begins_with_its_prefix_and_nothing_else(prefix in "[ab/\u{7f}]{1,4}", key in "[ab/\u{7f}]{0,6}") {
         let end = range_end(&prefix);
         let inside = key.as_bytes() >= prefix.as_bytes() && key.as_bytes() < end.as_slice();
         prop_assert_eq!(inside, key.starts_with(&prefix));
     }
 
-    #[test]
+    #[graded]
     fn no_key_makes_it_panic(key in "\\PC{0,40}", kind in 0..resources::all().len()) {
         let _ = split_key(&resources::all()[kind], &key);
         let _ = object_key(&resources::all()[kind], Some(&key), &key);

@@ -2,6 +2,7 @@ use crate::common::{config_map, context, created, deployment, now, refused, reso
 use crate::heart::delete::{DeleteOptions, Deletion, Propagation, prepare_delete};
 use crate::heart::meta;
 use crate::heart::write::{Context, Part, is_finished, prepare_update};
+use graded::graded;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -22,14 +23,14 @@ fn with(object: &Value, change: impl FnOnce(&mut Value)) -> Value {
     object
 }
 
-#[test]
+#[graded]
 fn whoever_read_an_older_version_is_refused() {
     let old = created("ConfigMap", config_map("c", &[]));
     let late = with(&old, |o| meta::set_resource_version(o, 7));
     insta::assert_snapshot!(refused(update("ConfigMap", Part::Main, &old, 8, late)));
 }
 
-#[test]
+#[graded]
 fn whoever_read_the_newest_version_may_write() {
     let old = created("ConfigMap", config_map("c", &[]));
     let new = with(&old, |o| {
@@ -41,7 +42,7 @@ fn whoever_read_the_newest_version_may_write() {
     assert!(stored["metadata"].get("resourceVersion").is_none(), "the version is the store's to say");
 }
 
-#[test]
+#[graded]
 fn no_version_means_whatever_is_there_except_for_leases() {
     let old = created("ConfigMap", config_map("c", &[]));
     assert!(update("ConfigMap", Part::Main, &old, 8, old.clone()).is_ok());
@@ -49,14 +50,14 @@ fn no_version_means_whatever_is_there_except_for_leases() {
     insta::assert_snapshot!(refused(update("Lease", Part::Main, &lease, 8, lease.clone())));
 }
 
-#[test]
+#[graded]
 fn an_earlier_bearer_of_the_name_is_not_meant() {
     let old = created("ConfigMap", config_map("c", &[]));
     let other = with(&old, |o| o["metadata"]["uid"] = json!("another"));
     insta::assert_snapshot!(refused(update("ConfigMap", Part::Main, &old, 8, other)));
 }
 
-#[test]
+#[graded]
 fn a_main_write_leaves_the_status_and_a_status_write_leaves_the_rest() {
     let old = with(&deployment(), |o| o["status"] = json!({ "replicas": 3 }));
     let new = with(&old, |o| {
@@ -71,7 +72,7 @@ fn a_main_write_leaves_the_status_and_a_status_write_leaves_the_rest() {
     assert!(status["metadata"].get("labels").is_none(), "labels of a deployment are not part of its status");
 }
 
-#[test]
+#[graded]
 fn a_kubelet_may_note_things_on_its_node_while_it_writes_the_status() {
     let old = created("Node", json!({ "metadata": { "name": "n1" } }));
     let new = with(&old, |o| {
@@ -84,7 +85,7 @@ fn a_kubelet_may_note_things_on_its_node_while_it_writes_the_status() {
     assert_eq!(stored["spec"]["unschedulable"], Value::Null);
 }
 
-#[test]
+#[graded]
 fn the_generation_counts_what_is_wanted_and_nothing_else() {
     let old = deployment();
     let generation = |object: Value| object["metadata"]["generation"].as_i64();
@@ -96,7 +97,7 @@ fn the_generation_counts_what_is_wanted_and_nothing_else() {
     assert_eq!(generation(update("Deployment", Part::Status, &old, 8, seen).expect("is stored")), Some(1));
 }
 
-#[test]
+#[graded]
 fn what_the_system_wrote_no_client_changes() {
     let old = deployment();
     let new = with(&old, |o| {
@@ -107,7 +108,7 @@ fn what_the_system_wrote_no_client_changes() {
     assert_eq!(update("Deployment", Part::Main, &old, 8, new).expect("is stored"), old);
 }
 
-#[test]
+#[graded]
 fn a_delete_means_the_object_that_its_preconditions_describe() {
     let pod = json!({ "metadata": { "name": "p", "uid": "u1" }, "spec": {} });
     let delete = |options: DeleteOptions| prepare_delete(resource("Pod"), &pod, 8, &options, now());
@@ -118,7 +119,7 @@ fn a_delete_means_the_object_that_its_preconditions_describe() {
     insta::assert_snapshot!(format!("{}\n{}", refused(delete(uid("u2"))), refused(delete(version("7")))));
 }
 
-#[test]
+#[graded]
 fn a_running_pod_is_marked_and_its_kubelet_ends_it() {
     let pod = json!({
         "metadata": { "name": "p", "uid": "u1" },
@@ -141,7 +142,7 @@ fn a_running_pod_is_marked_and_its_kubelet_ends_it() {
     assert_eq!(delete(&unscheduled, None), Deletion::Remove, "no kubelet knows this one");
 }
 
-#[test]
+#[graded]
 fn finalizers_hold_an_object_until_the_last_is_gone() {
     let old = with(&deployment(), |o| o["metadata"]["finalizers"] = json!(["example.com/hold"]));
     let options = DeleteOptions { propagation: Some(Propagation::Foreground), ..Default::default() };
@@ -163,7 +164,7 @@ fn finalizers_hold_an_object_until_the_last_is_gone() {
 proptest! {
     /// Several clients count one counter up, each reading and writing at moments of its own. The
     /// oracle is arithmetic: as many as were told "stored" is what the counter says.
-    #[test]
+    #[graded]
     fn no_update_is_ever_lost(schedule in prop::collection::vec((0..4usize, any::<bool>()), 1..60)) {
         let mut stored = created("ConfigMap", config_map("counter", &[]));
         stored["data"] = json!({ "n": "0" });

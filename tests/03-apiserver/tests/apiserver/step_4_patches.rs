@@ -2,6 +2,7 @@ use crate::common::{any_json, config_map, context, created, deployment, refused,
 use crate::heart::meta;
 use crate::heart::patches::{PatchType, apply};
 use crate::heart::write::{Context, Part, decode_body, prepare_update};
+use graded::graded;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ fn patched(kind: &str, how: PatchType, object: &Value, patch: Value) -> Value {
     apply(resource(kind), how, object, &patch).expect("applies")
 }
 
-#[test]
+#[graded]
 fn the_media_type_says_which_patch_it_is() {
     assert_eq!(PatchType::parse("application/json-patch+json"), Ok(PatchType::Json));
     assert_eq!(PatchType::parse("application/merge-patch+json; charset=utf-8"), Ok(PatchType::Merge));
@@ -18,7 +19,7 @@ fn the_media_type_says_which_patch_it_is() {
     insta::assert_snapshot!(refused(PatchType::parse("application/json")));
 }
 
-#[test]
+#[graded]
 fn a_strategic_patch_finds_a_container_by_its_name_and_a_merge_patch_replaces_the_list() {
     let patch = json!({ "spec": { "template": { "spec": { "containers": [{ "name": "side", "image": "side:1" }] } } } });
     let names = |object: &Value| {
@@ -32,7 +33,7 @@ fn a_strategic_patch_finds_a_container_by_its_name_and_a_merge_patch_replaces_th
     assert_eq!(names(&patched("Deployment", PatchType::Merge, &deployment(), patch)), ["side"]);
 }
 
-#[test]
+#[graded]
 fn a_test_that_fails_changes_nothing_and_says_so() {
     let patch = json!([
         { "op": "test", "path": "/spec/replicas", "value": 9 },
@@ -45,7 +46,7 @@ fn a_test_that_fails_changes_nothing_and_says_so() {
     );
 }
 
-#[test]
+#[graded]
 fn what_is_no_patch_is_a_bad_request() {
     for patch in [json!("x"), json!([{ "op": "fly" }]), json!({ "op": "add" })] {
         let message = refused(apply(resource("Deployment"), PatchType::Json, &deployment(), &patch));
@@ -53,7 +54,7 @@ fn what_is_no_patch_is_a_bad_request() {
     }
 }
 
-#[test]
+#[graded]
 fn a_patch_that_names_a_version_is_bound_to_it() {
     let mut old = created("ConfigMap", config_map("c", &[]));
     meta::set_resource_version(&mut old, 8);
@@ -72,7 +73,7 @@ fn a_patch_that_names_a_version_is_bound_to_it() {
     assert!(refused(write(lock("7"))).starts_with("409 Conflict"));
 }
 
-#[test]
+#[graded]
 fn a_finalizer_is_added_by_testing_that_there_is_none() {
     let object = created("ConfigMap", config_map("c", &[]));
     let patch = json!([
@@ -84,7 +85,7 @@ fn a_finalizer_is_added_by_testing_that_there_is_none() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn the_merge_patch_between_two_objects_makes_the_second_of_the_first(a in any_json(), b in any_json()) {
         let wrap = |inner: Value| {
             let mut object = json!({ "metadata": { "name": "x" }, "spec": inner });
@@ -96,7 +97,7 @@ proptest! {
         prop_assert_eq!(patched("ConfigMap", PatchType::Merge, &a, patch), b);
     }
 
-    #[test]
+    #[graded]
     fn no_patch_makes_it_panic(object in any_json(), patch in any_json()) {
         for how in [PatchType::Json, PatchType::Merge, PatchType::Strategic, PatchType::Apply] {
             for kind in ["Pod", "Deployment", "Service"] {

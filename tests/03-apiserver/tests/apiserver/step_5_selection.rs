@@ -2,6 +2,7 @@ use crate::common::{refused, resource};
 use crate::heart::paging::{Token, expired, first_page};
 use crate::heart::query::Query;
 use crate::heart::selection::{Selection, fields_of, labels_of};
+use graded::graded;
 use objects::resources;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ fn pod(phase: &str, node: &str) -> Value {
     })
 }
 
-#[test]
+#[graded]
 fn labels_and_fields_must_both_agree() {
     let object = pod("Running", "n1");
     for (query, expected) in [
@@ -37,7 +38,7 @@ fn labels_and_fields_must_both_agree() {
     }
 }
 
-#[test]
+#[graded]
 fn what_is_not_set_has_the_value_that_stands_for_it() {
     let node = json!({ "metadata": { "name": "n1" } });
     assert!(selects("Node", "fieldSelector=spec.unschedulable%3Dfalse", &node));
@@ -46,19 +47,19 @@ fn what_is_not_set_has_the_value_that_stands_for_it() {
     assert!(selects("Pod", "fieldSelector=spec.nodeName%3D", &pod("Pending", "")));
 }
 
-#[test]
+#[graded]
 fn the_scheduler_and_the_kubelet_divide_the_pods_by_one_field() {
     let mine = "fieldSelector=spec.nodeName%3Dn1";
     assert!(selects("Pod", mine, &pod("Running", "n1")) && !selects("Pod", mine, &pod("Pending", "")));
 }
 
-#[test]
+#[graded]
 fn a_field_that_is_not_indexed_is_refused_and_not_empty() {
     let query = Query::parse("fieldSelector=spec.foo%3Dx");
     insta::assert_snapshot!(refused(Selection::parse(resource("Pod"), &query)));
 }
 
-#[test]
+#[graded]
 fn every_kind_says_which_fields_it_indexes() {
     let line = |r: &objects::resources::Resource| {
         let fields = fields_of(r, &json!({}));
@@ -73,7 +74,7 @@ fn every_kind_says_which_fields_it_indexes() {
     insta::assert_snapshot!(all.concat());
 }
 
-#[test]
+#[graded]
 fn a_token_that_is_too_old_comes_back_with_one_that_goes_on() {
     let error = expired(&Token::new(7, "dev/web-3"));
     assert_eq!(error.reason.code(), 410);
@@ -81,7 +82,7 @@ fn a_token_that_is_too_old_comes_back_with_one_that_goes_on() {
     assert_eq!((token.revision, token.start.as_str()), (-1, "dev/web-3"));
 }
 
-#[test]
+#[graded]
 fn a_token_is_believed_only_as_far_as_it_makes_sense() {
     use serde_json::json as j;
     for bad in [
@@ -110,7 +111,7 @@ fn base64(text: &str) -> String {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn pages_show_everything_once_and_in_order(
         keys in prop::collection::btree_set("[a-c]{1,3}/[a-c]{1,3}", 0..40),
         limit in 1..12usize,
@@ -134,7 +135,7 @@ proptest! {
         prop_assert_eq!(pages, keys.len().div_ceil(limit).max(1));
     }
 
-    #[test]
+    #[graded]
     fn no_token_makes_it_panic(text in "\\PC{0,40}", rv in any::<i64>(), start in "\\PC{0,20}") {
         let _ = Token::decode(&text);
         let token = Token::new(rv, &start);

@@ -3,6 +3,7 @@ use crate::heart::query::Query;
 use crate::heart::selection::Selection;
 use crate::heart::stored::Stored;
 use crate::heart::watch_cache::{Change, Cursor, EventType, Interest, WatchCache};
+use graded::graded;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ fn cache(changes: Vec<Change>) -> WatchCache {
     cache
 }
 
-#[test]
+#[graded]
 fn an_object_that_begins_to_match_is_added_and_one_that_stops_is_deleted() {
     let cache = cache(vec![
         put("a", "no", 2),
@@ -66,7 +67,7 @@ fn an_object_that_begins_to_match_is_added_and_one_that_stops_is_deleted() {
     assert_eq!(drain(&mut cursor, &cache), Vec::<String>::new(), "each is told once");
 }
 
-#[test]
+#[graded]
 fn a_deletion_shows_the_last_state_under_the_deletions_revision() {
     let cache = cache(vec![put("a", "yes", 2), delete("a", 3)]);
     let mut cursor = Cursor { interest: interest(""), revision: 2 };
@@ -75,7 +76,7 @@ fn a_deletion_shows_the_last_state_under_the_deletions_revision() {
     insta::assert_snapshot!(line);
 }
 
-#[test]
+#[graded]
 fn a_line_is_encoded_once_for_all_watchers() {
     let cache = cache(vec![put("a", "yes", 2)]);
     let line = |selector: &str| {
@@ -86,7 +87,7 @@ fn a_line_is_encoded_once_for_all_watchers() {
     assert_eq!(line(""), line("on%3Dyes"), "both watchers share one buffer");
 }
 
-#[test]
+#[graded]
 fn what_fell_out_of_the_window_is_410_and_never_a_gap() {
     let mut cache = WatchCache::new(3);
     cache.replace(10, Vec::new());
@@ -103,7 +104,7 @@ fn what_fell_out_of_the_window_is_410_and_never_a_gap() {
     );
 }
 
-#[test]
+#[graded]
 fn after_a_relist_watchers_of_before_must_list_too() {
     let mut cache = cache(vec![put("a", "yes", 2)]);
     cache.replace(20, Vec::new());
@@ -111,7 +112,7 @@ fn after_a_relist_watchers_of_before_must_list_too() {
     assert!(Cursor { interest: interest(""), revision: 20 }.poll(&cache, 10).is_ok());
 }
 
-#[test]
+#[graded]
 fn the_changes_of_one_revision_are_told_together() {
     let cache = cache(vec![put("a", "yes", 2), put("b", "yes", 3), put("c", "yes", 3), put("d", "yes", 4)]);
     let mut cursor = Cursor { interest: interest(""), revision: 1 };
@@ -124,7 +125,7 @@ fn the_changes_of_one_revision_are_told_together() {
     assert!(!sizes.contains(&0) || sizes[3] == 0);
 }
 
-#[test]
+#[graded]
 fn what_was_seen_before_changes_nothing() {
     let mut cache = cache(vec![put("a", "yes", 2), put("a", "no", 3)]);
     cache.apply(vec![put("a", "yes", 2), put("b", "yes", 4)]);
@@ -174,7 +175,7 @@ fn oracle(history: &[(i64, String, Option<bool>)], from: i64, wants: impl Fn(boo
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn delivered_is_the_history_filtered_in_order_and_once(
         ops in prop::collection::vec(op(), 0..80),
         limit in 1..5usize,
@@ -228,7 +229,7 @@ proptest! {
         prop_assert_eq!(now, live.into_keys().collect::<Vec<_>>());
     }
 
-    #[test]
+    #[graded]
     fn a_bounded_ring_tells_everything_or_410(
         count in 1..60i64, capacity in 1..20usize, from in 0..70i64,
     ) {

@@ -1,5 +1,6 @@
 use crate::common::{any_json, now, resource};
 use crate::heart::tables::{self, Include, time::human};
+use graded::graded;
 use objects::resources;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -50,7 +51,7 @@ fn ended(name: &str, code: i64, reason: &str) -> Value {
     json!({ "name": name, "restartCount": 0, "state": { "terminated": { "exitCode": code, "reason": reason } } })
 }
 
-#[test]
+#[graded]
 fn the_status_of_a_pod_is_what_its_containers_tell() {
     let mut gone =
         pod("terminating", json!({ "phase": "Running", "containerStatuses": [running("a"), running("b")] }));
@@ -121,7 +122,7 @@ fn the_status_of_a_pod_is_what_its_containers_tell() {
     insta::assert_snapshot!(print("Pod", &pods));
 }
 
-#[test]
+#[graded]
 fn ages_are_short_and_grow_coarse() {
     let minute = 60;
     let (hour, day) = (60 * minute, 24 * 60 * minute);
@@ -150,7 +151,7 @@ fn ages_are_short_and_grow_coarse() {
     insta::assert_snapshot!(all.concat());
 }
 
-#[test]
+#[graded]
 fn workloads_services_and_nodes_print_as_upstream() {
     let meta = |name: &str| json!({ "name": name, "creationTimestamp": "2026-01-02T03:00:00Z" });
     let template =
@@ -228,7 +229,7 @@ fn workloads_services_and_nodes_print_as_upstream() {
     insta::assert_snapshot!(out);
 }
 
-#[test]
+#[graded]
 fn every_kind_has_columns() {
     let line = |r: &objects::resources::Resource| {
         let show =
@@ -241,14 +242,14 @@ fn every_kind_has_columns() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn a_row_has_as_many_cells_as_columns_whatever_the_object(object in any_json(), kind in 0..resources::all().len()) {
         let resource = &resources::all()[kind];
         let row = tables::row(resource, &object, Include::Metadata, now());
         prop_assert_eq!(row["cells"].as_array().map(Vec::len), Some(tables::printer(resource).columns.len()));
     }
 
-    #[test]
+    #[graded]
     fn an_age_has_two_units_at_most(seconds in -10..40_000_000_000i64) {
         let text = human(seconds);
         prop_assert!(text == "<invalid>" || text.chars().filter(|c| c.is_alphabetic()).count() <= 2, "{}", text);

@@ -1,5 +1,6 @@
-use informer_solution::dynamic::DynamicObject;
-use informer_solution::wire::{LineTooLong, Lines, WatchEvent, decode};
+use crate::heart::dynamic::DynamicObject;
+use crate::heart::wire::{LineTooLong, Lines, WatchEvent, decode};
+use graded::graded;
 use proptest::prelude::*;
 
 /// Everything that the decoder gives when the bytes come in these pieces.
@@ -15,7 +16,7 @@ fn read(pieces: &[&[u8]], limit: usize) -> Result<Vec<Vec<u8>>, LineTooLong> {
     Ok(all)
 }
 
-#[test]
+#[graded]
 fn a_line_may_come_in_pieces_and_a_piece_may_hold_lines() {
     assert_eq!(
         read(&[b"ab", b"c\nd", b"\nef\ngh"], 10),
@@ -23,17 +24,17 @@ fn a_line_may_come_in_pieces_and_a_piece_may_hold_lines() {
     );
 }
 
-#[test]
+#[graded]
 fn an_unfinished_line_is_kept_back() {
     assert_eq!(read(&[b"{\"type\":"], 100), Ok(vec![]));
 }
 
-#[test]
+#[graded]
 fn empty_lines_and_carriage_returns_are_no_content() {
     assert_eq!(read(&[b"\n\r\na\r\n\nb\n"], 10), Ok(vec![b"a".to_vec(), b"b".to_vec()]));
 }
 
-#[test]
+#[graded]
 fn a_line_beyond_the_limit_is_refused_before_it_ends() {
     // Otherwise one endless line fills the memory of whoever watches.
     assert_eq!(read(&[b"1234", b"5"], 4), Err(LineTooLong { limit: 4 }));
@@ -60,7 +61,7 @@ fn check(lines: &[&str]) -> String {
     lines.iter().map(line).collect()
 }
 
-#[test]
+#[graded]
 fn every_type_of_event_is_read_and_the_order_of_members_does_not_matter() {
     insta::assert_snapshot!(check(&[
         r#"{"type":"ADDED","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a","uid":"u","resourceVersion":"5"},"data":{"k":"v"}}}"#,
@@ -78,7 +79,7 @@ fn every_type_of_event_is_read_and_the_order_of_members_does_not_matter() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn however_the_bytes_are_cut_the_lines_are_the_same(
         lines in prop::collection::vec("[a-z]{1,8}", 0..12),
         cuts in prop::collection::vec(0..100usize, 0..20),

@@ -1,8 +1,9 @@
+use crate::heart::backoff::Backoff;
+use crate::heart::dynamic::DynamicObject;
+use crate::heart::reflector::{Failure, PAGE, Page, Reflector, Step};
+use crate::heart::wire::WatchEvent;
 use crate::{object, show};
-use informer_solution::backoff::Backoff;
-use informer_solution::dynamic::DynamicObject;
-use informer_solution::reflector::{Failure, PAGE, Page, Reflector, Step};
-use informer_solution::wire::WatchEvent;
+use graded::graded;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -39,7 +40,7 @@ fn status(code: i32) -> WatchEvent<DynamicObject> {
     WatchEvent::Error(Box::new(Status { code: Some(code), ..Status::default() }))
 }
 
-#[test]
+#[graded]
 fn it_lists_page_by_page_and_then_watches_from_the_lists_version() {
     let mut reflector = Reflector::default();
     assert_eq!(reflector.poll_step(MS(0)), list(None));
@@ -50,14 +51,14 @@ fn it_lists_page_by_page_and_then_watches_from_the_lists_version() {
     assert_eq!(reflector.poll_step(MS(0)), watch("10"));
 }
 
-#[test]
+#[graded]
 fn an_empty_continue_token_ends_the_list() {
     let mut reflector = Reflector::default();
     reflector.poll_step(MS(0));
     assert!(reflector.handle_page(page(&["a"], "10", Some(""))).is_some());
 }
 
-#[test]
+#[graded]
 fn after_a_watch_ends_the_next_one_starts_at_the_last_version_that_was_told() {
     let mut reflector = watching();
     reflector.handle_event(WatchEvent::Modified(object("a", "a", 11))).expect("no failure");
@@ -66,7 +67,7 @@ fn after_a_watch_ends_the_next_one_starts_at_the_last_version_that_was_told() {
     assert_eq!(reflector.poll_step(MS(10)), watch("12"), "a deletion has a version too");
 }
 
-#[test]
+#[graded]
 fn a_bookmark_moves_the_version_and_tells_nothing() {
     let mut reflector = watching();
     let bookmark = WatchEvent::Bookmark { resource_version: "50".to_owned(), initial_events_end: false };
@@ -75,7 +76,7 @@ fn a_bookmark_moves_the_version_and_tells_nothing() {
     assert_eq!(reflector.poll_step(MS(10)), watch("50"));
 }
 
-#[test]
+#[graded]
 fn gone_means_list_again_at_once() {
     let mut reflector = watching();
     assert_eq!(reflector.handle_event(status(410)), Err(Failure::Gone));
@@ -83,7 +84,7 @@ fn gone_means_list_again_at_once() {
     assert_eq!(reflector.poll_step(MS(10)), list(None));
 }
 
-#[test]
+#[graded]
 fn another_error_in_the_watch_waits_and_watches_on() {
     let mut reflector = watching();
     assert_eq!(reflector.handle_event(status(500)), Err(Failure::Refused));
@@ -92,7 +93,7 @@ fn another_error_in_the_watch_waits_and_watches_on() {
     assert_eq!(reflector.poll_step(MS(1800)), watch("10"));
 }
 
-#[test]
+#[graded]
 fn a_lost_continue_token_starts_the_list_over_in_one_piece() {
     let mut reflector = Reflector::default();
     reflector.poll_step(MS(0));
@@ -104,7 +105,7 @@ fn a_lost_continue_token_starts_the_list_over_in_one_piece() {
     assert_eq!(all.len(), 2, "pages of the old list are forgotten");
 }
 
-#[test]
+#[graded]
 fn a_list_that_is_gone_by_itself_does_not_spin() {
     let mut reflector = Reflector::<DynamicObject>::default();
     reflector.poll_step(MS(0));
@@ -112,7 +113,7 @@ fn a_list_that_is_gone_by_itself_does_not_spin() {
     assert!(matches!(reflector.poll_step(MS(0)), Step::Wait { .. }));
 }
 
-#[test]
+#[graded]
 fn a_watch_that_dies_at_once_and_silently_waits() {
     let mut reflector = watching();
     reflector.handle_failure(Failure::Ended, MS(999), 0.0);
@@ -124,7 +125,7 @@ fn a_watch_that_dies_at_once_and_silently_waits() {
     assert_eq!(reflector.poll_step(MS(1000)), watch("10"), "a second is a life");
 }
 
-#[test]
+#[graded]
 fn an_unreadable_event_leads_to_a_list() {
     let mut reflector = watching();
     reflector.handle_failure(Failure::Undecodable, MS(0), 0.0);
@@ -146,14 +147,14 @@ fn waits(reflector: &mut Reflector<DynamicObject>, failure: Failure, times: usiz
     waits
 }
 
-#[test]
+#[graded]
 fn before_the_first_list_every_failure_is_retried_quickly() {
     let quick = [50, 100, 200, 400, 800, 1600, 2000, 2000];
     assert_eq!(waits(&mut Reflector::default(), Failure::Unreachable, 8), quick);
     assert_eq!(waits(&mut Reflector::default(), Failure::Refused, 8), quick, "it may be starting");
 }
 
-#[test]
+#[graded]
 fn later_an_error_is_retried_slowly_and_an_absent_server_quickly() {
     assert_eq!(
         waits(&mut watching(), Failure::Refused, 8),
@@ -162,7 +163,7 @@ fn later_an_error_is_retried_slowly_and_an_absent_server_quickly() {
     assert_eq!(waits(&mut watching(), Failure::Unreachable, 3), [50, 100, 200]);
 }
 
-#[test]
+#[graded]
 fn success_forgets_earlier_failures() {
     let mut reflector = watching();
     waits(&mut reflector, Failure::Unreachable, 5);
@@ -173,7 +174,7 @@ fn success_forgets_earlier_failures() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn a_wait_never_exceeds_its_bound_nor_falls_below_half(failures in 0..100u32, jitter in 0.0..1.0f64) {
         for backoff in [Backoff::UNREACHABLE, Backoff::REFUSED] {
             let whole = backoff.delay(failures, 0.0);

@@ -1,6 +1,7 @@
+use crate::heart::dynamic::DynamicObject;
+use crate::heart::fifo::{Delta, DeltaFifo};
 use crate::{shared, show};
-use informer_solution::dynamic::DynamicObject;
-use informer_solution::fifo::{Delta, DeltaFifo};
+use graded::graded;
 use proptest::prelude::*;
 
 fn line(delta: &Delta<DynamicObject>) -> String {
@@ -20,7 +21,7 @@ fn drain(fifo: &mut DeltaFifo<DynamicObject>) -> Vec<String> {
         .collect()
 }
 
-#[test]
+#[graded]
 fn objects_come_in_the_order_of_their_first_change_with_all_their_changes() {
     let mut fifo = DeltaFifo::default();
     fifo.push(Delta::Added(shared("a", "1", 1)));
@@ -32,7 +33,7 @@ fn objects_come_in_the_order_of_their_first_change_with_all_their_changes() {
     assert!(fifo.is_empty());
 }
 
-#[test]
+#[graded]
 fn an_object_that_was_popped_queues_up_anew() {
     let mut fifo = DeltaFifo::default();
     fifo.push(Delta::Added(shared("a", "1", 1)));
@@ -41,7 +42,7 @@ fn an_object_that_was_popped_queues_up_anew() {
     assert_eq!(drain(&mut fifo), ["default/a: ~a(1)@2"]);
 }
 
-#[test]
+#[graded]
 fn a_list_replaces_what_it_holds_and_ends_what_it_lacks() {
     let mut fifo = DeltaFifo::default();
     fifo.push(Delta::Added(shared("waiting", "1", 1)));
@@ -52,7 +53,7 @@ fn a_list_replaces_what_it_holds_and_ends_what_it_lacks() {
     );
 }
 
-#[test]
+#[graded]
 fn what_has_ended_does_not_end_twice() {
     let mut fifo = DeltaFifo::default();
     fifo.push(Delta::Deleted(shared("a", "1", 2)));
@@ -61,7 +62,7 @@ fn what_has_ended_does_not_end_twice() {
     assert_eq!(drain(&mut fifo), ["default/a: -a(1)@2"], "the last known state is worth more than '?'");
 }
 
-#[test]
+#[graded]
 fn it_has_synced_when_all_of_the_first_list_was_popped() {
     let mut fifo = DeltaFifo::default();
     assert!(!fifo.has_synced(), "before the first list nothing is known");
@@ -75,7 +76,7 @@ fn it_has_synced_when_all_of_the_first_list_was_popped() {
     assert!(fifo.has_synced(), "nor does a later list");
 }
 
-#[test]
+#[graded]
 fn an_empty_first_list_is_synced_at_once() {
     let mut fifo = DeltaFifo::<DynamicObject>::default();
     fifo.replace(vec![], []);
@@ -83,7 +84,7 @@ fn an_empty_first_list_is_synced_at_once() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn no_change_is_lost_and_each_objects_changes_keep_their_order(
         steps in prop::collection::vec((0..4usize, any::<bool>()), 0..60)
     ) {

@@ -1,7 +1,8 @@
+use crate::heart::dynamic::DynamicObject;
+use crate::heart::indexer::{IndexFn, Indexer};
+use crate::heart::keyed::Keyed;
 use crate::{shared, show};
-use informer_solution::dynamic::DynamicObject;
-use informer_solution::indexer::{IndexFn, Indexer};
-use informer_solution::keyed::Keyed;
+use graded::graded;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ fn by_letter() -> Vec<(&'static str, IndexFn<DynamicObject>)> {
     vec![("letter", Box::new(|object| object.uid().chars().map(String::from).collect()))]
 }
 
-#[test]
+#[graded]
 fn an_object_takes_the_place_of_what_had_its_key() {
     let mut indexer = Indexer::new(vec![]);
     assert!(indexer.insert(shared("a", "1", 1)).is_none());
@@ -26,7 +27,7 @@ fn an_object_takes_the_place_of_what_had_its_key() {
     assert!(indexer.is_empty() && indexer.get("default/a").is_none());
 }
 
-#[test]
+#[graded]
 fn a_namespace_holds_its_own_objects_only() {
     let mut indexer = Indexer::new(vec![]);
     for namespace in ["a", "a-b", "a.b", "ab", "b"] {
@@ -38,7 +39,7 @@ fn a_namespace_holds_its_own_objects_only() {
     assert_eq!(shown(&indexer.list_in("c")), [""; 0]);
 }
 
-#[test]
+#[graded]
 fn an_index_follows_an_object_that_changes_its_values() {
     let mut indexer = Indexer::new(by_letter());
     indexer.insert(shared("a", "xy", 1));
@@ -53,7 +54,7 @@ fn an_index_follows_an_object_that_changes_its_values() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn an_index_finds_what_a_search_through_everything_finds(
         steps in prop::collection::vec(("[a-d]", "[xyz]{0,2}", any::<bool>()), 0..40)
     ) {

@@ -1,9 +1,10 @@
+use crate::heart::dynamic::DynamicObject;
+use crate::heart::fifo::{Delta, DeltaFifo};
+use crate::heart::indexer::{Event, Indexer};
+use crate::heart::reflector::{Failure, Page, Reflector, Step};
+use crate::heart::wire::WatchEvent;
 use crate::{object, shared, show};
-use informer_solution::dynamic::DynamicObject;
-use informer_solution::fifo::{Delta, DeltaFifo};
-use informer_solution::indexer::{Event, Indexer};
-use informer_solution::reflector::{Failure, Page, Reflector, Step};
-use informer_solution::wire::WatchEvent;
+use graded::graded;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +22,7 @@ fn apply(indexer: &mut Indexer<DynamicObject>, deltas: Vec<Delta<DynamicObject>>
     indexer.apply("default/a", deltas).iter().map(line).collect()
 }
 
-#[test]
+#[graded]
 fn a_change_is_told_by_what_the_cache_held() {
     let mut cache = Indexer::new(vec![]);
     assert_eq!(
@@ -34,7 +35,7 @@ fn a_change_is_told_by_what_the_cache_held() {
     assert_eq!(apply(&mut cache, vec![Delta::Deleted(shared("a", "1", 3))]), [""; 0], "nobody knew it");
 }
 
-#[test]
+#[graded]
 fn what_a_list_repeats_is_told_to_nobody() {
     let mut cache = Indexer::new(vec![]);
     apply(&mut cache, vec![Delta::Added(shared("a", "1", 1))]);
@@ -42,7 +43,7 @@ fn what_a_list_repeats_is_told_to_nobody() {
     assert_eq!(apply(&mut cache, vec![Delta::Replaced(shared("a", "1", 2))]), ["a(1)@1 ~a(1)@2"]);
 }
 
-#[test]
+#[graded]
 fn what_vanished_is_told_with_its_last_known_state() {
     let mut cache = Indexer::new(vec![]);
     apply(&mut cache, vec![Delta::Added(shared("a", "1", 1))]);
@@ -50,7 +51,7 @@ fn what_vanished_is_told_with_its_last_known_state() {
     assert!(cache.is_empty());
 }
 
-#[test]
+#[graded]
 fn another_uid_is_another_object() {
     // A pod of a StatefulSet that was deleted and made again while nobody watched.
     let mut cache = Indexer::new(vec![]);
@@ -239,7 +240,7 @@ fn told(history: &[(u64, WatchEvent<DynamicObject>)], name: &str) -> Vec<String>
 
 proptest! {
     /// One list, and then watches that break anywhere: history, in order, once.
-    #[test]
+    #[graded]
     fn across_disconnects_every_object_is_told_its_whole_history_in_order_once(
         acts in prop::collection::vec(any_act(false), 0..80)
     ) {
@@ -255,7 +256,7 @@ proptest! {
     }
 
     /// With relists states in between may be skipped, and nothing else.
-    #[test]
+    #[graded]
     fn across_relists_what_is_told_is_consistent_and_ends_at_the_servers_state(
         acts in prop::collection::vec(any_act(true), 0..80)
     ) {

@@ -1,4 +1,5 @@
-use informer_solution::queue::Queue;
+use crate::heart::queue::Queue;
+use graded::graded;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +7,7 @@ fn drain(queue: &mut Queue<&'static str>) -> Vec<&'static str> {
     std::iter::from_fn(|| queue.get()).collect()
 }
 
-#[test]
+#[graded]
 fn keys_come_in_the_order_in_which_they_were_added_each_once() {
     let mut queue = Queue::default();
     for key in ["b", "a", "b", "c", "a"] {
@@ -16,7 +17,7 @@ fn keys_come_in_the_order_in_which_they_were_added_each_once() {
     assert_eq!(drain(&mut queue), ["b", "a", "c"]);
 }
 
-#[test]
+#[graded]
 fn a_key_that_is_worked_on_is_not_handed_out_again_until_done() {
     let mut queue = Queue::default();
     queue.add("a");
@@ -30,7 +31,7 @@ fn a_key_that_is_worked_on_is_not_handed_out_again_until_done() {
     assert_eq!(queue.get(), None, "and once is enough");
 }
 
-#[test]
+#[graded]
 fn done_without_news_forgets_the_key() {
     let mut queue = Queue::default();
     queue.add("a");
@@ -41,7 +42,7 @@ fn done_without_news_forgets_the_key() {
     assert_eq!(queue.get(), Some("a"));
 }
 
-#[test]
+#[graded]
 fn done_for_a_key_that_nobody_works_on_changes_nothing() {
     let mut queue = Queue::default();
     queue.add("a");
@@ -49,7 +50,7 @@ fn done_for_a_key_that_nobody_works_on_changes_nothing() {
     assert_eq!(drain(&mut queue), ["a"], "handed out once, not twice");
 }
 
-#[test]
+#[graded]
 fn a_queue_that_is_shut_down_gives_out_what_it_has_and_takes_nothing() {
     let mut queue = Queue::default();
     queue.add("a");
@@ -68,7 +69,7 @@ enum Act {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn no_key_is_in_two_hands_and_no_news_is_lost(
         acts in prop::collection::vec(
             prop_oneof![3 => (0..4u8).prop_map(Act::Add), 3 => Just(Act::Get), 2 => (0..4usize).prop_map(Act::Done)],

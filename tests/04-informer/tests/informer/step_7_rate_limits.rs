@@ -1,11 +1,12 @@
-use informer_solution::limit::{RateLimiter, TokenBucket};
-use informer_solution::queue::Queue;
+use crate::heart::limit::{RateLimiter, TokenBucket};
+use crate::heart::queue::Queue;
+use graded::graded;
 use proptest::prelude::*;
 use std::time::Duration;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
-#[test]
+#[graded]
 fn a_key_is_added_when_its_time_has_come() {
     let mut queue = Queue::default();
     queue.add_after("late", MS(20), MS(0));
@@ -18,7 +19,7 @@ fn a_key_is_added_when_its_time_has_come() {
     assert_eq!(queue.get(), Some("late"));
 }
 
-#[test]
+#[graded]
 fn of_several_wishes_for_a_key_the_earliest_counts() {
     let mut queue = Queue::default();
     queue.add_after("a", MS(30), MS(0));
@@ -31,7 +32,7 @@ fn of_several_wishes_for_a_key_the_earliest_counts() {
     assert_eq!(queue.get(), None, "the later wishes are forgotten");
 }
 
-#[test]
+#[graded]
 fn no_delay_is_now_and_a_closed_queue_forgets_what_waits() {
     let mut queue = Queue::default();
     queue.add_after("now", Duration::ZERO, MS(5));
@@ -42,7 +43,7 @@ fn no_delay_is_now_and_a_closed_queue_forgets_what_waits() {
     assert_eq!(queue.get(), None);
 }
 
-#[test]
+#[graded]
 fn each_failure_of_a_key_doubles_its_own_wait() {
     let mut limiter = RateLimiter::new(MS(5), Duration::from_secs(1000), None);
     let mut when = |key| limiter.when(key, MS(0)).as_millis();
@@ -53,14 +54,14 @@ fn each_failure_of_a_key_doubles_its_own_wait() {
     assert_eq!(limiter.when("a", MS(0)), MS(5));
 }
 
-#[test]
+#[graded]
 fn a_wait_has_a_longest_one_however_often_a_key_fails() {
     let mut limiter = RateLimiter::new(MS(5), Duration::from_secs(1000), None);
     let last = (0..100).map(|_| limiter.when("a", MS(0))).last();
     assert_eq!(last, Some(Duration::from_secs(1000)));
 }
 
-#[test]
+#[graded]
 fn all_keys_share_ten_turns_a_second_and_a_hundred_at_once() {
     let mut limiter = RateLimiter::new(MS(5), Duration::from_secs(1000), Some(TokenBucket::new(10.0, 100)));
     let waits: Vec<u128> = (0..103).map(|key| limiter.when(key, MS(0)).as_millis()).collect();
@@ -70,7 +71,7 @@ fn all_keys_share_ten_turns_a_second_and_a_hundred_at_once() {
     assert_eq!(later, 5, "after ten quiet seconds the bucket is full");
 }
 
-#[test]
+#[graded]
 fn a_bucket_gives_no_more_than_it_holds() {
     let mut bucket = TokenBucket::new(1.0, 2);
     let taken: Vec<bool> = (0..3).map(|_| bucket.try_take(MS(0))).collect();
@@ -80,7 +81,7 @@ fn a_bucket_gives_no_more_than_it_holds() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn in_any_stretch_of_time_a_bucket_lets_no_more_through_than_burst_and_rate(
         steps in prop::collection::vec(0..300u64, 1..60)
     ) {
@@ -99,7 +100,7 @@ proptest! {
         }
     }
 
-    #[test]
+    #[graded]
     fn every_key_comes_at_its_earliest_time_and_not_before(
         wishes in prop::collection::vec((0..4u8, 1..50u64), 1..20)
     ) {

@@ -1,4 +1,5 @@
-use informer_solution::correlate::{Action, Correlator, Occurrence};
+use crate::heart::correlate::{Action, Correlator, Occurrence};
+use graded::graded;
 use k8s_openapi::api::core::v1::{Event, ObjectReference};
 use k8s_openapi::jiff::{Timestamp, ToSpan};
 
@@ -29,14 +30,14 @@ fn created(action: Action) -> Event {
     }
 }
 
-#[test]
+#[graded]
 fn the_first_occurrence_is_a_complete_event() {
     let mut correlator = Correlator::new("kubelet", Some("node-1"));
     let event = created(correlator.handle(happened("a", "BackOff", "Back-off restarting"), at(0)));
     insta::assert_json_snapshot!(event);
 }
 
-#[test]
+#[graded]
 fn a_repeat_is_counted_in_the_same_event() {
     let mut correlator = Correlator::new("kubelet", None);
     let first = created(correlator.handle(happened("a", "BackOff", "again"), at(0)));
@@ -49,7 +50,7 @@ fn a_repeat_is_counted_in_the_same_event() {
     assert_eq!(second.last_timestamp.map(|time| time.0), Some(at(60)));
 }
 
-#[test]
+#[graded]
 fn another_message_reason_or_object_is_another_event() {
     let mut correlator = Correlator::new("kubelet", None);
     let mut names = std::collections::BTreeSet::new();
@@ -60,7 +61,7 @@ fn another_message_reason_or_object_is_another_event() {
     }
 }
 
-#[test]
+#[graded]
 fn what_has_no_namespace_is_told_in_default() {
     let mut correlator = Correlator::new("node-controller", None);
     let mut node = happened("node-1", "NodeNotReady", "Node node-1 status is now: NodeNotReady");
@@ -69,7 +70,7 @@ fn what_has_no_namespace_is_told_in_default() {
     assert_eq!(event.metadata.namespace.as_deref(), Some("default"));
 }
 
-#[test]
+#[graded]
 fn a_noisy_object_has_a_quota_and_does_not_silence_the_others() {
     let mut correlator = Correlator::new("kubelet", None);
     let mut tell = |name: &str, n: u32, time| correlator.handle(happened(name, "R", &n.to_string()), time);

@@ -1,5 +1,6 @@
 //! Who is next: priority, patience, back-off, and being woken for a reason.
 
+use graded::graded;
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Pod;
@@ -20,7 +21,7 @@ fn pop_all(queue: &mut SchedulingQueue, ms: i64) -> Vec<String> {
     std::iter::from_fn(|| queue.pop(at(ms)).map(|queued| name(&queued))).collect()
 }
 
-#[test]
+#[graded]
 fn the_highest_priority_is_popped_first() {
     let mut queue = SchedulingQueue::default();
     for (name, priority) in [("low", -5), ("high", 100), ("middle", 0)] {
@@ -29,7 +30,7 @@ fn the_highest_priority_is_popped_first() {
     assert_eq!(pop_all(&mut queue, 1), ["high", "middle", "low"]);
 }
 
-#[test]
+#[graded]
 fn among_equals_the_one_that_waits_longest_is_popped_first() {
     let mut queue = SchedulingQueue::default();
     for (name, ms) in [("c", 0), ("a", 1), ("b", 2)] {
@@ -38,14 +39,14 @@ fn among_equals_the_one_that_waits_longest_is_popped_first() {
     assert_eq!(pop_all(&mut queue, 3), ["c", "a", "b"]);
 }
 
-#[test]
+#[graded]
 fn back_off_doubles_from_one_second_to_ten() {
     let seconds: Vec<u64> = (1..=8).map(|attempts| backoff_after(attempts).as_secs()).collect();
     assert_eq!(seconds, [1, 2, 4, 8, 10, 10, 10, 10]);
     assert_eq!(backoff_after(u32::MAX).as_secs(), 10);
 }
 
-#[test]
+#[graded]
 fn a_pod_that_fits_nowhere_sleeps_through_events_that_cannot_help_it() {
     let mut queue = SchedulingQueue::default();
     queue.add(with_priority("p", 0), at(0));
@@ -58,7 +59,7 @@ fn a_pod_that_fits_nowhere_sleeps_through_events_that_cannot_help_it() {
     assert_eq!(queued.attempts, 2);
 }
 
-#[test]
+#[graded]
 fn an_event_within_the_back_off_wakes_at_its_end() {
     let mut queue = SchedulingQueue::default();
     queue.add(with_priority("p", 0), at(0));
@@ -70,7 +71,7 @@ fn an_event_within_the_back_off_wakes_at_its_end() {
     assert!(queue.pop(at(1_000)).is_some());
 }
 
-#[test]
+#[graded]
 fn a_pod_that_no_event_helps_is_tried_again_after_five_minutes() {
     let mut queue = SchedulingQueue::default();
     queue.add(with_priority("p", 0), at(0));
@@ -80,7 +81,7 @@ fn a_pod_that_no_event_helps_is_tried_again_after_five_minutes() {
     assert!(queue.pop(at(300_000)).is_some());
 }
 
-#[test]
+#[graded]
 fn a_change_of_its_status_does_not_wake_a_pod_and_a_change_of_its_spec_does() {
     let mut queue = SchedulingQueue::default();
     queue.add(with_priority("p", 0), at(0));
@@ -148,7 +149,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn the_queue_pops_what_a_plain_list_would(ops in ops()) {
         let (mut queue, mut naive, mut now) = (SchedulingQueue::default(), Naive::default(), 0);
         for op in ops {

@@ -1,5 +1,6 @@
 //! Where a pod may run: requests, selectors, taints, ports, and the words for a refusal.
 
+use graded::graded;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -34,7 +35,7 @@ fn tainted(name: &str, taints: Value) -> std::sync::Arc<k8s_openapi::api::core::
     node_with(name, 1000, 1000, json!({ "spec": { "taints": taints } }))
 }
 
-#[test]
+#[graded]
 fn a_refusal_says_why_in_upstreams_words() {
     let mut said = String::new();
     let mut say = |what: &str, text: String| writeln!(said, "{what}:\n  {text}").expect("a string");
@@ -73,7 +74,7 @@ fn a_refusal_says_why_in_upstreams_words() {
     insta::assert_snapshot!(said);
 }
 
-#[test]
+#[graded]
 fn a_host_port_is_taken_once_per_node_address_and_protocol() {
     let port = |port: Value| json!({ "containers": [{ "name": "c", "ports": [port] }] });
     let taken = pod_with("a", port(json!({ "containerPort": 80, "hostPort": 80, "hostIP": "10.0.0.1" })));
@@ -89,7 +90,7 @@ fn a_host_port_is_taken_once_per_node_address_and_protocol() {
     assert!(fits(json!({ "containerPort": 80 })), "a container port alone takes nothing of the node");
 }
 
-#[test]
+#[graded]
 fn terms_are_alternatives_and_the_requirements_in_a_term_all_hold() {
     let wants = |terms: Value| {
         let affinity = json!({ "nodeAffinity": {
@@ -109,7 +110,7 @@ fn terms_are_alternatives_and_the_requirements_in_a_term_all_hold() {
     assert!(!wants(json!([])), "no term matches nothing");
 }
 
-#[test]
+#[graded]
 fn a_selector_and_an_affinity_must_both_hold() {
     let labels = json!({ "metadata": { "labels": { "a": "1" } } });
     let affinity = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": {
@@ -123,7 +124,7 @@ fn a_selector_and_an_affinity_must_both_hold() {
     assert!(!goes(json!({ "a": "2" })));
 }
 
-#[test]
+#[graded]
 fn gt_and_lt_compare_whole_numbers_and_hold_for_nothing_else() {
     let holds = |operator: &str, bound: &str, actual: Option<&str>| {
         let requirement = NodeSelectorRequirement {
@@ -141,7 +142,7 @@ fn gt_and_lt_compare_whole_numbers_and_hold_for_nothing_else() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn in_notin_exists_and_doesnotexist_mean_what_sets_mean(
         actual in prop::option::of("[ab]{1,2}"), values in prop::collection::vec("[ab]{1,2}", 0..3),
     ) {
@@ -162,7 +163,7 @@ proptest! {
         prop_assert!(!holds("Near"), "an unknown operator holds for nothing");
     }
 
-    #[test]
+    #[graded]
     fn a_toleration_covers_a_taint_if_every_part_that_it_names_agrees(
         key in prop::sample::select(vec!["", "a", "b"]), value in prop::sample::select(vec!["", "x", "y"]),
         operator in prop::sample::select(vec!["", "Equal", "Exists"]),
@@ -211,7 +212,7 @@ fn pod_of(init: &[(i64, bool)], main: &[(i64, bool)], overhead: i64) -> Value {
 
 proptest! {
     /// The second opinion starts the pod, container by container, and watches the meter.
-    #[test]
+    #[graded]
     fn a_pod_needs_what_its_hungriest_moment_needs(
         init in containers(5), main in containers(4), overhead in 0..50i64,
     ) {
@@ -230,7 +231,7 @@ proptest! {
         prop_assert_eq!(pod_requests(&pod).get("cpu"), peak + overhead);
     }
 
-    #[test]
+    #[graded]
     fn a_pod_fits_exactly_where_a_plain_sum_says_so(
         present in prop::collection::vec((0..400i64, 0..400i64), 0..6),
         wanted in (0..400i64, 0..400i64), room in (1..1200i64, 1..1200i64), allowed_pods in 0..7usize,

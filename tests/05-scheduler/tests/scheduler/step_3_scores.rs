@@ -1,5 +1,6 @@
 //! Where a pod should run: worst fit, best fit, in step, and preferences.
 
+use graded::graded;
 use proptest::prelude::*;
 
 use crate::heart::Packing;
@@ -26,7 +27,7 @@ fn fit_scores(packing: Packing, cache: &Cache) -> Vec<(String, i64)> {
     cache.nodes().map(|node| (node.name().to_owned(), plugin.score(&cycle, node))).collect()
 }
 
-#[test]
+#[graded]
 fn worst_fit_prefers_the_emptiest_node_and_best_fit_the_fullest_that_fits() {
     let cache = cache_of(&[("empty", 0, 0), ("full", 800, 800), ("half", 500, 500)]);
     let scores = |packing| fit_scores(packing, &cache);
@@ -35,7 +36,7 @@ fn worst_fit_prefers_the_emptiest_node_and_best_fit_the_fullest_that_fits() {
     assert_eq!(scores(Packing::MostAllocated), named([("empty", 10), ("full", 90), ("half", 60)]));
 }
 
-#[test]
+#[graded]
 fn hybrid_fills_nodes_but_not_by_stranding_what_is_left() {
     let cache = cache_of(&[("even", 400, 400), ("stranded", 800, 100)]);
     let scores = fit_scores(Packing::Hybrid, &cache);
@@ -45,7 +46,7 @@ fn hybrid_fills_nodes_but_not_by_stranding_what_is_left() {
     assert!(scores[1].1 > scores[0].1, "in step, the fuller node is better: {scores:?}");
 }
 
-#[test]
+#[graded]
 fn a_pod_that_requests_nothing_counts_as_a_small_one_when_nodes_are_scored() {
     let mut cache = Cache::default();
     cache.set_node(node("n1", 1000, 1000));
@@ -58,7 +59,7 @@ fn a_pod_that_requests_nothing_counts_as_a_small_one_when_nodes_are_scored() {
     assert_eq!(node, "n2", "else any number of them would go to one node");
 }
 
-#[test]
+#[graded]
 fn stretching_gives_the_largest_a_hundred_and_reversing_turns_round() {
     let stretched = |scores: &[i64], reverse| {
         let mut scores = scores.to_vec();
@@ -71,7 +72,7 @@ fn stretching_gives_the_largest_a_hundred_and_reversing_turns_round() {
     assert_eq!(stretched(&[0, 0], true), [100, 100], "no objection anywhere: all are best");
 }
 
-#[test]
+#[graded]
 fn the_preferred_terms_that_hold_add_their_weights() {
     let mut cache = Cache::default();
     for (name, labels) in
@@ -96,7 +97,7 @@ fn the_preferred_terms_that_hold_add_their_weights() {
     assert_eq!(scores, [50, 20, 0]);
 }
 
-#[test]
+#[graded]
 fn a_taint_that_prefers_no_pods_is_avoided_but_not_forbidden() {
     let mut cache = Cache::default();
     let taints = json!([{ "key": "old", "effect": "PreferNoSchedule" }]);
@@ -108,7 +109,7 @@ fn a_taint_that_prefers_no_pods_is_avoided_but_not_forbidden() {
     assert_eq!(schedule(&cache, &pod, &profile, 0).expect("may run").node, "b-clean");
 }
 
-#[test]
+#[graded]
 fn equally_good_nodes_are_told_apart_by_the_tie_alone() {
     let mut cache = Cache::default();
     for name in ["n1", "n2", "n3"] {
@@ -125,7 +126,7 @@ fn packing() -> impl Strategy<Value = Packing> {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn every_normalised_score_is_within_0_and_100_and_the_total_is_their_weighted_sum(
         nodes in prop::collection::vec((1..2000i64, 1..2000i64, 0..3usize, any::<bool>()), 1..6),
         wanted in (0..500i64, 0..500i64), packing in packing(),
@@ -156,7 +157,7 @@ proptest! {
         prop_assert_eq!(totals.into_iter().map(|(_, total)| total).collect::<Vec<_>>(), expected);
     }
 
-    #[test]
+    #[graded]
     fn more_load_never_raises_a_worst_fit_score_nor_lowers_a_best_fit_score(
         load in 0..900i64, more in 0..100i64,
     ) {

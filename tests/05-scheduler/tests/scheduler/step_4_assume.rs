@@ -1,5 +1,6 @@
 //! What was decided counts before it is confirmed: the whole scheduler in a small world.
 
+use graded::graded;
 use std::collections::{BTreeMap, VecDeque};
 
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -12,7 +13,7 @@ use crate::heart::schedule::schedule;
 use crate::heart::{Action, Scheduler};
 use crate::{Arc, at, bound, node, pod_asking, pod_with, profile};
 
-#[test]
+#[graded]
 fn an_assumed_pod_takes_its_room_at_once() {
     let mut cache = Cache::default();
     cache.set_node(node("n1", 1000, 1000));
@@ -21,7 +22,7 @@ fn an_assumed_pod_takes_its_room_at_once() {
     assert!(error.to_string().contains("1 Insufficient cpu"), "{error}");
 }
 
-#[test]
+#[graded]
 fn a_refused_binding_gives_the_room_back() {
     let mut cache = Cache::default();
     cache.set_node(node("n1", 1000, 1000));
@@ -30,7 +31,7 @@ fn a_refused_binding_gives_the_room_back() {
     assert!(schedule(&cache, &pod_asking("b", 700, 0), &profile(), 0).is_ok());
 }
 
-#[test]
+#[graded]
 fn what_the_watch_has_confirmed_is_not_forgotten() {
     let mut cache = Cache::default();
     cache.set_node(node("n1", 1000, 1000));
@@ -41,7 +42,7 @@ fn what_the_watch_has_confirmed_is_not_forgotten() {
     assert!(schedule(&cache, &pod_asking("b", 700, 0), &profile(), 0).is_err());
 }
 
-#[test]
+#[graded]
 fn if_the_watch_shows_another_node_than_assumed_the_watch_is_right() {
     let mut cache = Cache::default();
     cache.set_node(node("n1", 1000, 1000));
@@ -53,7 +54,7 @@ fn if_the_watch_shows_another_node_than_assumed_the_watch_is_right() {
     assert_eq!(decision.node, "n1");
 }
 
-#[test]
+#[graded]
 fn only_pods_that_ask_for_this_scheduler_are_placed() {
     let mut scheduler = Scheduler::new("default-scheduler", profile());
     scheduler.handle_node(node("n1", 1000, 1000), at(0));
@@ -64,7 +65,7 @@ fn only_pods_that_ask_for_this_scheduler_are_placed() {
     assert!(matches!(scheduler.poll(at(0), 0), Some(Action::Bind { .. })));
 }
 
-#[test]
+#[graded]
 fn a_pod_that_waits_says_so_once() {
     let mut scheduler = Scheduler::new("default-scheduler", profile());
     let pod = pod_asking("a", 700, 0);
@@ -240,7 +241,7 @@ impl Run {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    #[test]
+    #[graded]
     fn whatever_the_order_of_events_no_node_is_over_committed_and_what_fits_is_placed(steps in steps()) {
         let scheduler = Scheduler::new("default-scheduler", profile());
         let mut run = Run { world: World::default(), scheduler, now: 0, created: 0 };

@@ -1,5 +1,6 @@
 //! Replicas apart: by default over hosts and zones, by constraint over any domain.
 
+use graded::graded;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -33,7 +34,7 @@ fn replica(index: usize) -> Arc<Pod> {
     owned(&pod_asking(&format!("r{index}"), 10, 10), "set")
 }
 
-#[test]
+#[graded]
 fn two_replicas_land_on_two_nodes_even_if_one_node_is_busier() {
     let mut cache = Cache::default();
     cache.set_node(node("busy", 2000, 4000));
@@ -43,7 +44,7 @@ fn two_replicas_land_on_two_nodes_even_if_one_node_is_busier() {
     assert_eq!(counts, BTreeMap::from([("busy".to_owned(), 1), ("idle".to_owned(), 1)]));
 }
 
-#[test]
+#[graded]
 fn pods_without_an_owner_do_not_care() {
     let mut cache = Cache::default();
     cache.set_node(node("a", 2000, 4000));
@@ -53,7 +54,7 @@ fn pods_without_an_owner_do_not_care() {
     assert_eq!(counts.len(), 1, "best fit alone fills one node: {counts:?}");
 }
 
-#[test]
+#[graded]
 fn replicas_spread_over_zones_before_they_double_up_in_one() {
     let mut cache = Cache::default();
     for (name, zone) in [("a1", "a"), ("a2", "a"), ("b1", "b")] {
@@ -82,7 +83,7 @@ fn constrained(name: &str, when: &str, max_skew: i64) -> Arc<Pod> {
     Arc::new(pod)
 }
 
-#[test]
+#[graded]
 fn a_node_without_the_key_is_refused_by_a_constraint_that_must_hold() {
     let mut cache = Cache::default();
     cache.set_node(in_zone("n1", None));
@@ -95,7 +96,7 @@ fn a_node_without_the_key_is_refused_by_a_constraint_that_must_hold() {
     assert!(schedule(&cache, &constrained("p", "ScheduleAnyway", 1), &profile(), 0).is_ok());
 }
 
-#[test]
+#[graded]
 fn a_domain_that_is_ahead_is_refused_until_the_others_catch_up() {
     let mut cache = Cache::default();
     cache.set_node(in_zone("a1", Some("a")));
@@ -108,7 +109,7 @@ fn a_domain_that_is_ahead_is_refused_until_the_others_catch_up() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn replicas_on_equal_nodes_differ_by_one_at_most(nodes in 1..6usize, replicas in 0..20usize) {
         let mut cache = Cache::default();
         for index in 0..nodes {
@@ -121,7 +122,7 @@ proptest! {
         prop_assert!(most - least <= 1, "{:?}", counts);
     }
 
-    #[test]
+    #[graded]
     fn no_zone_ever_gets_further_ahead_than_max_skew(
         zones in prop::collection::vec(0..3u8, 1..7), replicas in 0..15usize, max_skew in 1..4i64,
     ) {

@@ -1,5 +1,6 @@
 //! ReplicaSet: whose a pod is, how many are missing, which one goes, and never twice.
 
+use graded::graded;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ fn names(pods: &[Arc<Pod>]) -> Vec<&str> {
     pods.iter().map(|pod| pod.metadata.name.as_deref().expect("a name")).collect()
 }
 
-#[test]
+#[graded]
 fn missing_pods_are_created_and_surplus_ones_deleted() {
     let pods = [mine("a", json!({})), mine("b", json!({}))];
     assert_eq!(plan_for(&set(5, json!({})), &pods).create, 3);
@@ -48,7 +49,7 @@ fn missing_pods_are_created_and_surplus_ones_deleted() {
     assert_eq!(plan_for(&set(0, json!({})), &pods).delete.len(), 2);
 }
 
-#[test]
+#[graded]
 fn pods_that_have_ended_or_are_going_do_not_count() {
     let pods = [
         mine("failed", json!({ "status": { "phase": "Failed" } })),
@@ -58,7 +59,7 @@ fn pods_that_have_ended_or_are_going_do_not_count() {
     assert_eq!(plan_for(&set(2, json!({})), &pods).create, 2);
 }
 
-#[test]
+#[graded]
 fn the_owner_reference_decides_and_the_selector_decides_only_what_has_no_owner() {
     let other = json!({ "metadata": { "ownerReferences": owner("ReplicaSet", "other") } });
     let unlabelled = json!({ "metadata": { "labels": { "app": "debug" } } });
@@ -76,21 +77,21 @@ fn the_owner_reference_decides_and_the_selector_decides_only_what_has_no_owner()
     assert_eq!((plan.create, plan.delete.len()), (0, 0));
 }
 
-#[test]
+#[graded]
 fn a_set_that_is_going_away_adopts_creates_and_deletes_nothing() {
     let going = json!({ "metadata": { "deletionTimestamp": text(0) } });
     let pods = [pod("orphan", json!({}))];
     assert!(plan_for(&set(3, going), &pods).is_empty());
 }
 
-#[test]
+#[graded]
 fn nothing_is_created_while_the_cache_lags() {
     let set = set(3, json!({}));
     let plan = plan(&Observed { replica_set: &set, pods: &[], siblings: &[], may_act: false, now: at(0) });
     assert_eq!(plan.create, 0);
 }
 
-#[test]
+#[graded]
 fn pods_are_created_in_batches_that_double() {
     assert_eq!(slow_start(0), Vec::<usize>::new());
     assert_eq!(slow_start(1), [1]);
@@ -99,7 +100,7 @@ fn pods_are_created_in_batches_that_double() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn the_batches_add_up_and_none_is_more_than_twice_the_one_before(count in 0..600usize) {
         let batches = slow_start(count);
         prop_assert_eq!(batches.iter().sum::<usize>(), count);
@@ -108,7 +109,7 @@ proptest! {
     }
 }
 
-#[test]
+#[graded]
 fn the_pods_that_are_missed_least_go_first() {
     let ready = |since: i64, more: Value| {
         let mut value = json!({ "status": { "conditions": [
@@ -143,7 +144,7 @@ fn the_pods_that_are_missed_least_go_first() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn the_order_of_deletion_does_not_depend_on_the_order_of_the_cache(
         kinds in prop::collection::vec((0..2u8, 0..2u8, 0..3i64), 1..8), turn in 0..8usize,
     ) {
@@ -165,7 +166,7 @@ proptest! {
     }
 }
 
-#[test]
+#[graded]
 fn the_status_counts_what_is_and_waits_for_min_ready_seconds() {
     let ready = |since: i64| {
         json!({ "status": { "conditions": [
@@ -185,7 +186,7 @@ fn the_status_counts_what_is_and_waits_for_min_ready_seconds() {
     assert_eq!(again.map(|again| again.as_secs()), Some(6), "b becomes available by time alone");
 }
 
-#[test]
+#[graded]
 fn a_refused_creation_shows_as_a_condition_that_keeps_its_time_and_goes_with_the_trouble() {
     let mut set = set(1, json!({}));
     let failure = Failure::Create("quota".to_owned());
@@ -197,7 +198,7 @@ fn a_refused_creation_shows_as_a_condition_that_keeps_its_time_and_goes_with_the
     assert!(status(&set, &[], None, at(60)).0.conditions.is_none());
 }
 
-#[test]
+#[graded]
 fn expectations_hold_until_every_creation_and_deletion_was_seen() {
     let mut expectations = Expectations::default();
     assert!(expectations.satisfied("set", at(0)));
@@ -211,7 +212,7 @@ fn expectations_hold_until_every_creation_and_deletion_was_seen() {
     assert!(expectations.satisfied("set", at(1)));
 }
 
-#[test]
+#[graded]
 fn what_never_arrives_is_given_up_after_five_minutes() {
     let mut expectations = Expectations::default();
     expectations.expect("set", 1, [], at(0));
@@ -219,7 +220,7 @@ fn what_never_arrives_is_given_up_after_five_minutes() {
     assert!(expectations.satisfied("set", at(300)));
 }
 
-#[test]
+#[graded]
 fn a_key_waits_until_its_own_write_has_come_back() {
     let mut caught_up = CaughtUp::default();
     caught_up.wrote("key", "Pod", "12", at(0));
@@ -357,7 +358,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    #[test]
+    #[graded]
     fn however_the_cache_lags_the_set_arrives_and_never_has_more_than_was_ever_wanted(steps in steps()) {
         let mut world = World::new();
         let mut most = 0;

@@ -1,5 +1,6 @@
 //! Deployment: the arithmetic, the history, and the words of its conditions and events.
 
+use graded::graded;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -109,7 +110,7 @@ fn story(plan: &Plan) -> String {
     out
 }
 
-#[test]
+#[graded]
 fn percentages_of_surge_round_up_and_of_unavailable_round_down() {
     let of = |replicas, surge: Value, unavailable: Value| {
         let bounds = bounds(&deployment(replicas, strategy(surge, unavailable)));
@@ -124,7 +125,7 @@ fn percentages_of_surge_round_up_and_of_unavailable_round_down() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn a_percentage_agrees_with_ceil_and_floor(percent in 0..300i32, total in 0..500i32) {
         let exact = f64::from(percent) * f64::from(total) / 100.0;
         let value = IntOrString::String(format!("{percent}%"));
@@ -133,7 +134,7 @@ proptest! {
     }
 }
 
-#[test]
+#[graded]
 fn the_new_set_gets_what_replicas_and_surge_leave_room_for() {
     let web = deployment(10, strategy(json!(3), json!(2)));
     assert_eq!(new_size(&web, 10, 0), 3);
@@ -144,7 +145,7 @@ fn the_new_set_gets_what_replicas_and_surge_leave_room_for() {
     assert_eq!(new_size(&recreate, 99, 0), 10);
 }
 
-#[test]
+#[graded]
 fn unhealthy_old_pods_go_first_and_healthy_ones_as_far_as_availability_allows() {
     let web = deployment(10, strategy(json!(3), json!(2)));
     let shrink = |old: &[ReplicaSet], new: &ReplicaSet| shrink_old(&web, old, new);
@@ -162,7 +163,7 @@ fn unhealthy_old_pods_go_first_and_healthy_ones_as_far_as_availability_allows() 
     assert_eq!(shrink(&[set("web:1", 8, 8, json!({}))], &new), [(0, 3)]);
 }
 
-#[test]
+#[graded]
 fn a_status_older_than_the_size_is_not_believed() {
     let web = deployment(4, strategy(json!(0), json!(1)));
     let mut old = set("web:1", 4, 4, json!({}));
@@ -174,7 +175,7 @@ fn a_status_older_than_the_size_is_not_believed() {
 }
 
 /// The example of the Kubernetes documentation, "Proportional scaling".
-#[test]
+#[graded]
 fn scaling_in_the_middle_of_a_rollout_gives_each_set_its_share() {
     let web = deployment(15, strategy(json!(3), json!(2)));
     let before = json!({ "metadata": { "annotations": {
@@ -185,7 +186,7 @@ fn scaling_in_the_middle_of_a_rollout_gives_each_set_its_share() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn shares_add_up_to_the_new_total(
         sizes in prop::collection::vec(1..20i32, 1..5), replicas in 0..60i32, surge in 0..5i32,
     ) {
@@ -205,7 +206,7 @@ proptest! {
     }
 }
 
-#[test]
+#[graded]
 fn equal_templates_have_equal_hashes_of_safe_letters_and_collisions_change_them() {
     let template = deployment(1, json!({})).spec.expect("a spec").template;
     let other = deployment(1, json!({ "spec": { "template": { "spec": { "hostNetwork": true } } } }));
@@ -218,7 +219,7 @@ fn equal_templates_have_equal_hashes_of_safe_letters_and_collisions_change_them(
     assert!(!same_template(&set("web:2", 0, 0, json!({})), &template));
 }
 
-#[test]
+#[graded]
 fn a_new_deployment_creates_its_set_at_full_size() {
     let plan = plan_for(&deployment(2, json!({})), &[], 0);
     let Some(Action::Create(set)) = plan.actions.first() else {
@@ -228,7 +229,7 @@ fn a_new_deployment_creates_its_set_at_full_size() {
     insta::assert_snapshot!(story(&plan));
 }
 
-#[test]
+#[graded]
 fn a_rollout_that_moves_says_so_and_one_that_is_done_too() {
     let progressing = json!({ "status": { "observedGeneration": 1, "replicas": 2, "updatedReplicas": 2 } });
     let half = set("web:1", 2, 1, revision(1));
@@ -237,7 +238,7 @@ fn a_rollout_that_moves_says_so_and_one_that_is_done_too() {
     insta::assert_snapshot!(format!("{}\n{}", story(&moving), story(&done)));
 }
 
-#[test]
+#[graded]
 fn a_rollout_that_stands_still_misses_its_deadline() {
     let since = |seconds: i64| {
         json!({
@@ -266,7 +267,7 @@ fn a_rollout_that_stands_still_misses_its_deadline() {
     insta::assert_snapshot!(story(&plan_for(&deployment(2, since(0)), &sets, 61)));
 }
 
-#[test]
+#[graded]
 fn going_back_to_an_old_template_takes_up_its_old_set_under_a_new_revision() {
     let sets = [set("web:1", 0, 0, revision(1)), set("web:2", 2, 2, revision(2))];
     let plan = plan_for(&deployment(2, json!({})), &sets, 0);
@@ -279,7 +280,7 @@ fn going_back_to_an_old_template_takes_up_its_old_set_under_a_new_revision() {
     assert!(plan.actions.contains(&Action::SetRevision(3)));
 }
 
-#[test]
+#[graded]
 fn a_paused_deployment_scales_and_does_not_roll() {
     let paused = json!({ "spec": { "paused": true, "template": { "spec": {
         "containers": [{ "name": "c", "image": "web:2" }],
@@ -290,7 +291,7 @@ fn a_paused_deployment_scales_and_does_not_roll() {
     insta::assert_snapshot!(story(&plan_for(&deployment(5, paused), &[set("web:1", 2, 2, desired)], 0)));
 }
 
-#[test]
+#[graded]
 fn recreate_waits_until_every_old_pod_is_gone() {
     let recreate = deployment(2, json!({ "spec": { "strategy": { "type": "Recreate" } } }));
     let old = |wanted, is| set("web:0", wanted, 0, json!({ "status": { "replicas": is } }));
@@ -306,7 +307,7 @@ fn recreate_waits_until_every_old_pod_is_gone() {
     assert!(creates(&plan_for(&recreate, &[old(0, 0)], 0)));
 }
 
-#[test]
+#[graded]
 fn beyond_the_history_limit_the_oldest_empty_sets_are_deleted() {
     let status = json!({ "spec": { "revisionHistoryLimit": 2 } });
     let sets = [
@@ -328,7 +329,7 @@ fn beyond_the_history_limit_the_oldest_empty_sets_are_deleted() {
     assert_eq!(deleted, ["web-web-7", "web-web-8"]);
 }
 
-#[test]
+#[graded]
 fn a_selector_that_selects_everything_is_refused_aloud() {
     let mut web = deployment(2, json!({}));
     web.spec.as_mut().expect("a spec").selector =

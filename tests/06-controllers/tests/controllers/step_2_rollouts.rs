@@ -1,6 +1,7 @@
 //! Whole rollouts, step by step, in a small world: a Deployment, its ReplicaSets, pods that
 //! take their time, and statuses that are late.
 
+use graded::graded;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -205,22 +206,22 @@ fn trace(deployment: Deployment) -> String {
     out
 }
 
-#[test]
+#[graded]
 fn a_rolling_update_goes_in_steps_of_what_the_bounds_allow() {
     insta::assert_snapshot!(trace(deployment(4, json!({}))));
 }
 
-#[test]
+#[graded]
 fn a_rolling_update_without_surge_takes_away_before_it_adds() {
     insta::assert_snapshot!(trace(deployment(3, strategy(json!(0), json!(1)))));
 }
 
-#[test]
+#[graded]
 fn recreate_has_a_moment_without_any_pod() {
     insta::assert_snapshot!(trace(deployment(3, json!({ "spec": { "strategy": { "type": "Recreate" } } }))));
 }
 
-#[test]
+#[graded]
 fn a_rollout_that_is_turned_back_half_way_ends_with_the_first_template() {
     let mut world = World::new(deployment(4, json!({})));
     world.settle();
@@ -273,7 +274,7 @@ fn apply(world: &mut World, step: &Step) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
-    #[test]
+    #[graded]
     fn no_step_breaks_max_surge_or_max_unavailable_and_the_end_is_the_new_template(
         replicas in 1..10i32, surge in bound(), unavailable in bound(),
         steps in prop::collection::vec(step(false), 0..80),
@@ -294,7 +295,7 @@ proptest! {
         prop_assert_eq!(status.available_replicas, Some(replicas));
     }
 
-    #[test]
+    #[graded]
     fn scaling_in_the_middle_of_a_rollout_ends_at_the_new_size_and_template(
         replicas in 1..10i32, surge in bound(), unavailable in bound(), recreate in any::<bool>(),
         steps in prop::collection::vec(step(true), 0..80),

@@ -1,5 +1,6 @@
 //! Endpoints: which pods, which ports, which state, and as few writes as possible.
 
+use graded::graded;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -50,7 +51,7 @@ fn state(service: &Service, pod: &Arc<Pod>) -> Option<(bool, bool, bool)> {
     ))
 }
 
-#[test]
+#[graded]
 fn ready_means_serving_and_not_terminating_unless_the_service_publishes_all() {
     let unready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "False" }] } });
     let going = json!({ "metadata": { "deletionTimestamp": text(0) } });
@@ -68,14 +69,14 @@ fn ready_means_serving_and_not_terminating_unless_the_service_publishes_all() {
     assert_eq!(state(&publishes, &leaving), Some((true, true, true)));
 }
 
-#[test]
+#[graded]
 fn a_pod_without_an_address_or_that_has_ended_is_no_endpoint() {
     assert_eq!(state(&service(json!({})), &web_pod("a", "", json!({}))), None);
     let ended = web_pod("b", "1.1.1.1", json!({ "status": { "phase": "Succeeded" } }));
     assert_eq!(state(&service(json!({})), &ended), None);
 }
 
-#[test]
+#[graded]
 fn a_target_port_is_a_number_or_a_name_that_each_pod_resolves_for_itself() {
     let one = web_pod("a", "1.1.1.1", json!({}));
     let port = |more: Value| {
@@ -90,7 +91,7 @@ fn a_target_port_is_a_number_or_a_name_that_each_pod_resolves_for_itself() {
     assert_eq!(port(json!({ "targetPort": "http", "protocol": "UDP" })), None, "the name of a TCP port");
 }
 
-#[test]
+#[graded]
 fn services_without_a_selector_are_somebody_elses_business() {
     let mut api_server = service(json!({}));
     api_server.spec.as_mut().expect("a spec").selector = None;
@@ -99,7 +100,7 @@ fn services_without_a_selector_are_somebody_elses_business() {
     assert!(selector(&service(json!({}))).is_some());
 }
 
-#[test]
+#[graded]
 fn a_service_and_its_pods_become_one_slice_and_one_endpoints_object() {
     let headless = service(json!({ "spec": { "clusterIP": "None" } }));
     let unready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "False" }] } });
@@ -111,7 +112,7 @@ fn a_service_and_its_pods_become_one_slice_and_one_endpoints_object() {
     insta::assert_json_snapshot!("endpoints", plan_endpoints(&headless, &targets, None));
 }
 
-#[test]
+#[graded]
 fn pods_that_resolve_a_port_differently_need_slices_of_their_own() {
     let other = json!({ "spec": { "containers": [{ "name": "c", "ports": [{ "name": "http", "containerPort": 81 }] }] } });
     let pods = [web_pod("a", "10.244.0.2", json!({})), web_pod("b", "10.244.0.3", other)];
@@ -119,7 +120,7 @@ fn pods_that_resolve_a_port_differently_need_slices_of_their_own() {
     assert_eq!(plan_slices(&web, &targets(&web, &pods), &[]).create.len(), 2);
 }
 
-#[test]
+#[graded]
 fn a_service_without_pods_keeps_one_empty_slice() {
     let web = service(json!({}));
     let plan = plan_slices(&web, &[], &[]);
@@ -129,7 +130,7 @@ fn a_service_without_pods_keeps_one_empty_slice() {
     assert!(plan_slices(&web, &[], &stored).is_empty());
 }
 
-#[test]
+#[graded]
 fn one_pods_change_writes_one_slice_and_leaves_the_others_alone() {
     let web = service(json!({}));
     let mut pods: Vec<Arc<Pod>> = (0..250)
@@ -172,7 +173,7 @@ fn apply(slices: &mut BTreeMap<String, Arc<EndpointSlice>>, plan: &SlicePlan, ma
 
 proptest! {
     /// The pods come and go; the second opinion is the plain set of addresses.
-    #[test]
+    #[graded]
     fn the_slices_hold_exactly_the_pods_and_a_second_plan_is_empty(
         rounds in prop::collection::vec(prop::collection::btree_map(0..260u16, 0..2u8, 0..150), 1..4),
     ) {

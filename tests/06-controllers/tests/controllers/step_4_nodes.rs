@@ -1,5 +1,6 @@
 //! Nodes: silence, taints, patience, and everybody's part of the network.
 
+use graded::graded;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +69,7 @@ fn taints(node: &Node) -> Vec<String> {
     lines
 }
 
-#[test]
+#[graded]
 fn a_node_that_renews_its_lease_stays_ready() {
     let mut monitor = monitor(1.0);
     let nodes = [Arc::new(node("n", json!({})))];
@@ -78,7 +79,7 @@ fn a_node_that_renews_its_lease_stays_ready() {
     }
 }
 
-#[test]
+#[graded]
 fn a_silent_node_becomes_unknown_after_the_grace_and_not_before() {
     let mut monitor = monitor(1.0);
     let silent = node(
@@ -111,7 +112,7 @@ fn a_silent_node_becomes_unknown_after_the_grace_and_not_before() {
     );
 }
 
-#[test]
+#[graded]
 fn a_lost_node_is_tainted_while_another_is_well_and_clean_again_when_it_returns() {
     let mut monitor = monitor(1.0);
     let mut nodes = [Arc::new(node("lost", json!({}))), Arc::new(node("well", json!({})))];
@@ -136,7 +137,7 @@ fn a_lost_node_is_tainted_while_another_is_well_and_clean_again_when_it_returns(
     assert!(is_ready(&nodes[0]) && taints(&nodes[0]).is_empty(), "{:?}", taints(&nodes[0]));
 }
 
-#[test]
+#[graded]
 fn a_node_that_says_it_is_not_ready_gets_another_taint_than_one_that_says_nothing() {
     let mut monitor = monitor(1.0);
     let broken = json!({ "status": { "conditions": [{ "type": "Ready", "status": "False" }] } });
@@ -152,7 +153,7 @@ fn a_node_that_says_it_is_not_ready_gets_another_taint_than_one_that_says_nothin
     );
 }
 
-#[test]
+#[graded]
 fn if_all_nodes_are_silent_nobody_is_evicted() {
     let mut monitor = monitor(1.0);
     let mut nodes = [Arc::new(node("a", json!({}))), Arc::new(node("b", json!({})))];
@@ -166,7 +167,7 @@ fn if_all_nodes_are_silent_nobody_is_evicted() {
     }
 }
 
-#[test]
+#[graded]
 fn evictions_begin_at_no_more_than_the_given_rate() {
     let mut monitor = monitor(0.1);
     let mut nodes: Vec<Arc<Node>> =
@@ -185,7 +186,7 @@ fn evictions_begin_at_no_more_than_the_given_rate() {
     assert_eq!(evicting, [1, 1, 1, 2, 3], "one node in ten seconds");
 }
 
-#[test]
+#[graded]
 fn taints_of_others_are_left_alone_and_a_cordon_is_shown_as_one() {
     let mut monitor = monitor(1.0);
     let cordoned =
@@ -205,7 +206,7 @@ fn no_execute(key: &str, since: i64) -> (Taint, Timestamp) {
     (object(json!({ "key": key, "effect": "NoExecute" })), at(since))
 }
 
-#[test]
+#[graded]
 fn a_pod_leaves_when_its_patience_with_a_taint_is_over() {
     let tolerating = |tolerations: Value| pod("p", json!({ "spec": { "tolerations": tolerations } }));
     let patient = |seconds: i64| json!({ "key": "a", "operator": "Exists", "tolerationSeconds": seconds });
@@ -224,7 +225,7 @@ fn a_pod_leaves_when_its_patience_with_a_taint_is_over() {
     assert_eq!(evict_at(&going, &taint), None);
 }
 
-#[test]
+#[graded]
 fn a_taint_counts_from_its_own_time_or_from_when_it_was_first_seen() {
     let mut clock = TaintClock::default();
     let dated = json!({ "key": "a", "effect": "NoExecute", "timeAdded": text(5) });
@@ -237,7 +238,7 @@ fn a_taint_counts_from_its_own_time_or_from_when_it_was_first_seen() {
     assert_eq!(times(clock.handle_node(&tainted, at(50))), [at(5), at(50)], "it was gone in between");
 }
 
-#[test]
+#[graded]
 fn pods_of_nodes_that_are_gone_are_collected_after_a_quarantine() {
     let mut collector = PodCollector::default();
     let pods = [pod("p", json!({ "spec": { "nodeName": "gone" } })), pod("q", json!({}))];
@@ -252,7 +253,7 @@ fn pods_of_nodes_that_are_gone_are_collected_after_a_quarantine() {
     assert!(collector.plan(&pods, &nodes, at(60)).is_empty(), "the quarantine begins anew");
 }
 
-#[test]
+#[graded]
 fn a_pod_that_was_deleted_before_it_had_a_node_is_collected_at_once() {
     let pods =
         [pod("p", json!({ "metadata": { "deletionTimestamp": text(0) }, "spec": { "nodeName": "" } }))];
@@ -260,14 +261,14 @@ fn a_pod_that_was_deleted_before_it_had_a_node_is_collected_at_once() {
     assert_eq!(doomed[0].1, Reason::NeverScheduled);
 }
 
-#[test]
+#[graded]
 fn a_bucket_gives_its_burst_and_then_its_rate() {
     let mut bucket = TokenBucket::new(0.5, 2);
     let takes: Vec<bool> = [0, 0, 0, 1, 2, 3, 4, 100, 100, 100].iter().map(|s| bucket.take(at(*s))).collect();
     assert_eq!(takes, [true, true, false, false, true, false, true, true, true, false]);
 }
 
-#[test]
+#[graded]
 fn nodes_get_the_lowest_free_network_and_keep_it() {
     let mut networks = CidrAllocator::new("10.244.0.0/16", 24).expect("a network");
     networks.occupy(&node("old", json!({ "spec": { "podCIDR": "10.244.1.0/24" } })));
@@ -278,7 +279,7 @@ fn nodes_get_the_lowest_free_network_and_keep_it() {
     assert_eq!(networks.allocate("c").as_deref(), Ok("10.244.1.0/24"));
 }
 
-#[test]
+#[graded]
 fn a_network_that_is_full_or_malformed_says_so() {
     let mut tiny = CidrAllocator::new("10.0.0.0/23", 24).expect("a network");
     assert!(tiny.allocate("a").is_ok() && tiny.allocate("b").is_ok());
@@ -291,7 +292,7 @@ fn a_network_that_is_full_or_malformed_says_so() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn no_two_nodes_share_a_network(
         prefix in 8..24u8, extra in 0..6u8, steps in prop::collection::vec((0..20u8, any::<bool>()), 0..60),
     ) {

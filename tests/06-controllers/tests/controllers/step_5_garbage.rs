@@ -1,5 +1,6 @@
 //! Garbage collection: no orphan stays, nothing goes that has a living owner.
 
+use graded::graded;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -46,7 +47,7 @@ fn states(list: &[(&str, OwnerState)]) -> BTreeMap<String, OwnerState> {
     list.iter().map(|(uid, state)| ((*uid).to_owned(), *state)).collect()
 }
 
-#[test]
+#[graded]
 fn when_an_owner_goes_its_dependents_are_looked_at() {
     let mut graph = Graph::default();
     for meta in
@@ -57,14 +58,14 @@ fn when_an_owner_goes_its_dependents_are_looked_at() {
     assert_eq!(checks(&graph.handle_gone("owner")), ["a"]);
 }
 
-#[test]
+#[graded]
 fn a_dependent_of_an_owner_that_no_watch_has_shown_is_looked_at() {
     let mut graph = Graph::default();
     let dependent = meta("a", &[("unknown", true)], json!({}));
     assert_eq!(checks(&graph.handle(identity(&dependent), &dependent)), ["a"]);
 }
 
-#[test]
+#[graded]
 fn an_owner_in_foreground_deletion_is_looked_at_with_its_dependents_and_again_when_one_goes() {
     let mut graph = Graph::default();
     for meta in [meta("owner", &[], json!({})), meta("a", &[("owner", true)], json!({}))] {
@@ -75,7 +76,7 @@ fn an_owner_in_foreground_deletion_is_looked_at_with_its_dependents_and_again_wh
     assert_eq!(checks(&graph.handle_gone("a")), ["owner"]);
 }
 
-#[test]
+#[graded]
 fn an_owner_that_orphans_is_put_on_the_other_list() {
     let mut graph = Graph::default();
     let owner = meta("owner", &[], json!({}));
@@ -86,7 +87,7 @@ fn an_owner_that_orphans_is_put_on_the_other_list() {
     assert!(graph.handle(identity(&leaving), &leaving).orphan.is_empty(), "once is enough");
 }
 
-#[test]
+#[graded]
 fn one_solid_owner_is_enough_to_stay_and_the_lost_ones_are_dropped() {
     let graph = Graph::default();
     let both = meta("x", &[("a", true), ("b", true)], json!({}));
@@ -105,7 +106,7 @@ fn one_solid_owner_is_enough_to_stay_and_the_lost_ones_are_dropped() {
     assert_eq!(crate::heart::gc::judge(&free, &BTreeMap::new(), &graph), Verdict::Keep);
 }
 
-#[test]
+#[graded]
 fn what_is_deleted_keeps_the_way_of_deletion_that_its_finalizers_ask_for() {
     let graph = Graph::default();
     let with = |finalizer: &str| meta("x", &[("a", true)], json!({ "finalizers": [finalizer] }));
@@ -119,7 +120,7 @@ fn what_is_deleted_keeps_the_way_of_deletion_that_its_finalizers_ask_for() {
     assert_eq!(policy(&with("example.com/f")), "Background");
 }
 
-#[test]
+#[graded]
 fn foreground_deletion_goes_down_the_tree_and_comes_back_up() {
     let mut graph = Graph::default();
     let owner = meta("owner", &[], going(FOREGROUND));
@@ -140,7 +141,7 @@ fn foreground_deletion_goes_down_the_tree_and_comes_back_up() {
     assert_eq!(judge(&owner, &BTreeMap::new(), &graph), Verdict::RemoveForeground);
 }
 
-#[test]
+#[graded]
 fn a_dependent_that_does_not_block_is_not_waited_for() {
     let mut graph = Graph::default();
     let owner = meta("owner", &[], going(FOREGROUND));
@@ -321,7 +322,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    #[test]
+    #[graded]
     fn no_orphan_stays_and_nothing_with_a_living_owner_is_deleted(steps in steps()) {
         let mut world = World::default();
         let mut generation = BTreeMap::new();

@@ -1,5 +1,6 @@
 //! Namespaces: emptied before they go, and saying what they wait for.
 
+use graded::graded;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -26,14 +27,14 @@ fn remaining() -> Content {
     }
 }
 
-#[test]
+#[graded]
 fn a_namespace_that_nobody_deleted_is_left_alone() {
     let mut alive = namespace(json!({}));
     alive.metadata.deletion_timestamp = None;
     assert_eq!(judge(&alive, &Content::default(), at(0)), Verdict::NotTerminating);
 }
 
-#[test]
+#[graded]
 fn an_empty_namespace_loses_our_finalizer_and_keeps_the_others() {
     assert_eq!(judge(&namespace(json!({})), &Content::default(), at(0)), Verdict::Finalize(vec![]));
     let two = namespace(json!({ "spec": { "finalizers": ["kubernetes", "example.com/f"] } }));
@@ -41,7 +42,7 @@ fn an_empty_namespace_loses_our_finalizer_and_keeps_the_others() {
     assert_eq!(verdict, Verdict::Finalize(vec!["example.com/f".to_owned()]));
 }
 
-#[test]
+#[graded]
 fn what_is_left_is_shown_in_conditions() {
     let Verdict::Wait(Some(status)) = judge(&namespace(json!({})), &remaining(), at(0)) else {
         panic!("a namespace with content must wait, and say for what");
@@ -54,7 +55,7 @@ fn what_is_left_is_shown_in_conditions() {
     insta::assert_snapshot!(lines.join("\n"));
 }
 
-#[test]
+#[graded]
 fn the_same_content_is_no_news() {
     let mut waiting = namespace(json!({}));
     let Verdict::Wait(Some(status)) = judge(&waiting, &remaining(), at(0)) else {
@@ -64,7 +65,7 @@ fn the_same_content_is_no_news() {
     assert_eq!(judge(&waiting, &remaining(), at(60)), Verdict::Wait(None));
 }
 
-#[test]
+#[graded]
 fn a_kind_that_could_not_be_looked_at_may_still_have_objects() {
     for content in [
         Content { discovery_error: Some("503".to_owned()), ..Content::default() },
@@ -74,7 +75,7 @@ fn a_kind_that_could_not_be_looked_at_may_still_have_objects() {
     }
 }
 
-#[test]
+#[graded]
 fn every_namespace_gets_an_account_and_the_root_certificate_unless_it_is_going() {
     let mut alive = namespace(json!({}));
     alive.metadata.deletion_timestamp = None;

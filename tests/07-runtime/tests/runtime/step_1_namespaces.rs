@@ -1,3 +1,4 @@
+use graded::graded;
 use proptest::prelude::*;
 
 use crate::heart::namespaces::{Mode, Ns, NsPlan, Wanted, plan_container, plan_exec, plan_pause};
@@ -8,13 +9,13 @@ fn wanted(network: Mode, ipc: Mode, pid: Mode) -> Wanted {
     Wanted { network, ipc, pid, cgroup: false }
 }
 
-#[test]
+#[graded]
 fn the_pause_process_makes_what_the_pod_shares_and_a_pid_namespace_of_its_own() {
     let plan = plan_pause(&wanted(Mode::Pod, Mode::Pod, Mode::Container));
     assert_eq!(plan, NsPlan { join: vec![], create: vec![Ns::Ipc, Ns::Uts, Ns::Net, Ns::Pid, Ns::Mount] });
 }
 
-#[test]
+#[graded]
 fn a_pod_in_the_nodes_network_keeps_the_nodes_name_too() {
     let plan = plan_pause(&wanted(Mode::Node, Mode::Pod, Mode::Container));
     assert_eq!(plan.create, [Ns::Ipc, Ns::Pid, Ns::Mount]);
@@ -22,27 +23,27 @@ fn a_pod_in_the_nodes_network_keeps_the_nodes_name_too() {
     assert_eq!(plan.join, [(Ns::Ipc, PAUSE)]);
 }
 
-#[test]
+#[graded]
 fn a_container_joins_the_pods_namespaces_and_has_its_own_processes_and_mounts() {
     let plan = plan_container(&wanted(Mode::Pod, Mode::Pod, Mode::Container), PAUSE);
     assert_eq!(plan.join, [(Ns::Ipc, PAUSE), (Ns::Uts, PAUSE), (Ns::Net, PAUSE)]);
     assert_eq!(plan.create, [Ns::Pid, Ns::Mount]);
 }
 
-#[test]
+#[graded]
 fn containers_of_a_pod_that_shares_processes_join_the_pause_processs_pid_namespace() {
     let plan = plan_container(&wanted(Mode::Pod, Mode::Pod, Mode::Pod), PAUSE);
     assert!(plan.join.contains(&(Ns::Pid, PAUSE)));
     assert_eq!(plan.create, [Ns::Mount]);
 }
 
-#[test]
+#[graded]
 fn a_debug_container_sees_the_processes_of_its_target() {
     let plan = plan_container(&wanted(Mode::Pod, Mode::Pod, Mode::Target(7)), PAUSE);
     assert!(plan.join.contains(&(Ns::Pid, 7)));
 }
 
-#[test]
+#[graded]
 fn exec_enters_the_mount_namespace_last() {
     let plan = plan_exec(&wanted(Mode::Pod, Mode::Pod, Mode::Container), 7);
     assert_eq!(plan.join.last(), Some(&(Ns::Mount, 7)));
@@ -60,7 +61,7 @@ fn shared() -> impl Strategy<Value = Mode> {
 proptest! {
     /// The kernel's side of it: a process is in the namespaces of its parent, save those joined or
     /// made. Whoever execs into a container must end up exactly where the container is.
-    #[test]
+    #[graded]
     fn exec_ends_up_in_the_namespaces_of_its_container(
         network in shared(), ipc in shared(), pid in mode(), cgroup: bool,
     ) {

@@ -1,3 +1,4 @@
+use graded::graded;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -78,7 +79,7 @@ impl Sys for Toy {
     }
 }
 
-#[test]
+#[graded]
 fn an_ordinary_container() {
     let mounts = [
         volume("/kubelet/hosts", "/etc/hosts"),
@@ -87,13 +88,13 @@ fn an_ordinary_container() {
     assert_snapshot!(listing(&plan(&root(), &mounts, Path::new("/work"))));
 }
 
-#[test]
+#[graded]
 fn a_privileged_container_sees_the_nodes_devices_and_hides_nothing() {
     let root = RootSpec { privileged: true, ..root() };
     assert_snapshot!(listing(&plan(&root, &[volume("/", "/host")], Path::new("/"))));
 }
 
-#[test]
+#[graded]
 fn a_read_only_root_is_made_so_after_everything_else_was_put_in_it() {
     let root = RootSpec { readonly: true, ..root() };
     let plan = plan(&root, &[volume("/v", "/data")], Path::new("/work"));
@@ -104,7 +105,7 @@ fn a_read_only_root_is_made_so_after_everything_else_was_put_in_it() {
     assert!(at("read-only /") > at("rbind /v /data nodev"));
 }
 
-#[test]
+#[graded]
 fn a_volume_that_spreads_both_ways_keeps_the_tree_shared_but_hides_the_bundle() {
     let both = MountSpec { propagation: Propagation::Shared, ..volume("/csi", "/csi") };
     let listing = listing(&enter_root(&root(), &[both]));
@@ -112,18 +113,18 @@ fn a_volume_that_spreads_both_ways_keeps_the_tree_shared_but_hides_the_bundle() 
     assert!(!listing.contains("propagate / "), "{listing}");
 }
 
-#[test]
+#[graded]
 fn mounts_of_the_node_arrive_and_ours_stay_here() {
     assert!(listing(&enter_root(&root(), &[])).starts_with("propagate / rslave\n"));
 }
 
-#[test]
+#[graded]
 fn a_user_namespace_without_the_tty_group_gets_terminals_without_it() {
     let root = RootSpec { tty_group: false, ..root() };
     assert!(!listing(&devices(&root)).contains("gid="));
 }
 
-#[test]
+#[graded]
 fn a_pod_of_the_nodes_ipc_or_none_needs_no_shared_memory() {
     let root = RootSpec { shm: None, ..root() };
     assert!(!listing(&devices(&root)).contains("/dev/shm"));
@@ -136,7 +137,7 @@ fn targets() -> impl Strategy<Value = Vec<String>> {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn every_volume_is_seen_where_it_was_asked_for(targets in targets(), privileged: bool, readonly: bool) {
         let mounts: Vec<MountSpec> = targets.iter().map(|target| volume(&format!("/src{target}"), target)).collect();
         let root = RootSpec { privileged, readonly, ..root() };
@@ -151,7 +152,7 @@ proptest! {
         prop_assert_eq!(toy.seen(Path::new("/dev/shm")), Some("/run/pod.shm"));
     }
 
-    #[test]
+    #[graded]
     fn volumes_of_one_depth_keep_the_order_of_the_request(targets in targets()) {
         let mounts: Vec<MountSpec> = targets.iter().map(|target| volume("/src", target)).collect();
         let mut by_depth: BTreeMap<usize, Vec<&String>> = BTreeMap::new();

@@ -1,3 +1,4 @@
+use graded::graded;
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -22,14 +23,14 @@ fn make(path: &str, kind: Kind) -> LayerOp {
     LayerOp::Make { path: path.into(), kind, replace: false }
 }
 
-#[test]
+#[graded]
 fn names_are_relative_to_the_layer() {
     let ops =
         plan(&[entry("./", Kind::Dir), entry("./etc/", Kind::Dir), entry("/etc/x", Kind::File)]).unwrap();
     assert_eq!(ops, [LayerOp::Root, make("etc", Kind::Dir), make("etc/x", Kind::File)]);
 }
 
-#[test]
+#[graded]
 fn a_name_that_climbs_out_is_refused() {
     for path in ["../x", "a/../../x", "a/.."] {
         assert_eq!(plan(&[entry(path, Kind::File)]), Err(LayerError::Escapes(path.into())));
@@ -38,7 +39,7 @@ fn a_name_that_climbs_out_is_refused() {
     assert_eq!(plan(&[link]), Err(LayerError::Escapes("../../etc/shadow".into())));
 }
 
-#[test]
+#[graded]
 fn nothing_is_written_through_a_link_of_the_layer() {
     let evil =
         [Entry { path: "home", kind: Kind::Symlink, link: "/root" }, entry("home/.ssh/keys", Kind::File)];
@@ -51,14 +52,14 @@ fn nothing_is_written_through_a_link_of_the_layer() {
     assert!(plan(&evil).is_err());
 }
 
-#[test]
+#[graded]
 fn a_whiteout_hides_a_name_of_lower_layers() {
     let ops = plan(&[entry("etc/.wh.motd", Kind::File)]).unwrap();
     let parent = LayerOp::Parent { path: "etc".into(), replace: false };
     assert_eq!(ops, [parent, LayerOp::Whiteout { path: "etc/motd".into() }]);
 }
 
-#[test]
+#[graded]
 fn a_directory_both_hidden_and_brought_is_opaque_in_either_order() {
     let opaque = LayerOp::Opaque { dir: "d".into() };
     let ops = plan(&[entry("d", Kind::Dir), entry(".wh.d", Kind::File)]).unwrap();
@@ -68,20 +69,20 @@ fn a_directory_both_hidden_and_brought_is_opaque_in_either_order() {
     assert_eq!(ops, [LayerOp::Whiteout { path: "d".into() }, replaced, opaque]);
 }
 
-#[test]
+#[graded]
 fn a_file_that_the_layer_brings_stays_though_the_layer_hides_the_name() {
     let ops = plan(&[entry("f", Kind::File), entry(".wh.f", Kind::File)]).unwrap();
     assert_eq!(ops, [make("f", Kind::File)]);
 }
 
-#[test]
+#[graded]
 fn other_names_of_aufs_mean_nothing() {
     assert_eq!(plan(&[entry(".wh..wh.plnk", Kind::Dir), entry(".wh..wh.aufs", Kind::File)]), Ok(vec![]));
     assert_eq!(plan(&[entry("a/.wh.", Kind::File)]), Err(LayerError::EmptyWhiteout("a/.wh.".into())));
     assert_eq!(plan(&[entry(".wh...", Kind::File)]), Err(LayerError::EmptyWhiteout(".wh...".into())));
 }
 
-#[test]
+#[graded]
 fn overlay_options_escape_what_separates() {
     let lower = strings(&["top", "base"]);
     let options = overlay_options(&lower, "/a:b/upper", "/c,d/work", false);
@@ -253,7 +254,7 @@ fn change(tree: &mut BTreeMap<String, Option<usize>>, layer: &[(String, Says, us
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
-    #[test]
+    #[graded]
     fn stacked_by_overlay_layers_show_what_the_specification_says(layers in layers()) {
         let mut disks: Vec<OnDisk> = Vec::new();
         let mut naive = BTreeMap::new();
@@ -281,7 +282,7 @@ proptest! {
         prop_assert_eq!(shown, naive);
     }
 
-    #[test]
+    #[graded]
     fn no_operation_ever_leaves_the_layer(paths in prop::collection::vec("[./a]{0,8}", 1..6)) {
         let mut planner = LayerPlanner::default();
         for path in &paths {

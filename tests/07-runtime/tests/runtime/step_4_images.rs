@@ -1,3 +1,4 @@
+use graded::graded;
 use proptest::prelude::*;
 
 use crate::heart::image::{
@@ -6,7 +7,7 @@ use crate::heart::image::{
 use crate::heart::reference::Reference;
 use crate::strings;
 
-#[test]
+#[graded]
 fn short_names_become_long_as_dockers_do() {
     for (short, long) in [
         ("nginx", "docker.io/library/nginx:latest"),
@@ -21,7 +22,7 @@ fn short_names_become_long_as_dockers_do() {
     }
 }
 
-#[test]
+#[graded]
 fn a_digest_needs_no_tag() {
     let digest = format!("sha256:{}", "ab".repeat(32));
     let found = Reference::parse(&format!("nginx@{digest}")).unwrap();
@@ -30,14 +31,14 @@ fn a_digest_needs_no_tag() {
     assert_eq!((found.tag.as_deref(), found.repository().as_str()), (Some("1"), "docker.io/library/nginx"));
 }
 
-#[test]
+#[graded]
 fn nonsense_is_no_image() {
     for bad in ["", "UPPER", "a//b", "a:", "a:t@g", "a@sha256:12", "x:-t", "/a", "a/", "a b", "-a"] {
         assert!(Reference::parse(bad).is_err(), "{bad:?}");
     }
 }
 
-#[test]
+#[graded]
 fn a_chain_id_names_a_layer_and_all_below_it() {
     let diff = strings(&["sha256:aa", "sha256:bb", "sha256:cc"]);
     let chain = chain_ids(&diff);
@@ -48,7 +49,7 @@ fn a_chain_id_names_a_layer_and_all_below_it() {
     assert!(chain_ids(&[]).is_empty());
 }
 
-#[test]
+#[graded]
 fn command_replaces_both_and_args_only_the_images_command() {
     let image = RunConfig { entrypoint: strings(&["entry"]), cmd: strings(&["cmd"]), ..RunConfig::default() };
     let line =
@@ -60,7 +61,7 @@ fn command_replaces_both_and_args_only_the_images_command() {
     assert_eq!(command_line(&RunConfig::default(), &[], &[]), Err(ImageError::NoCommand));
 }
 
-#[test]
+#[graded]
 fn the_pods_environment_wins_and_every_name_appears_once() {
     let image = strings(&["PATH=/bin", "A=image", "B=image", "EMPTY"]);
     let pod = [("A".to_owned(), "pod".to_owned()), ("C".to_owned(), "x=y".to_owned())];
@@ -69,7 +70,7 @@ fn the_pods_environment_wins_and_every_name_appears_once() {
     assert!(environment(&[], &[], "")[0].starts_with("PATH=/usr/local/sbin:"));
 }
 
-#[test]
+#[graded]
 fn the_working_directory_is_the_pods_else_the_images_else_the_root() {
     assert_eq!(working_dir("/image", "/pod").unwrap(), "/pod");
     assert_eq!(working_dir("/image", "").unwrap(), "/image");
@@ -77,7 +78,7 @@ fn the_working_directory_is_the_pods_else_the_images_else_the_root() {
     assert!(working_dir("", "relative").is_err());
 }
 
-#[test]
+#[graded]
 fn what_docker_writes_as_null_is_empty() {
     let text = r#"{"architecture":"amd64","os":"linux","config":{"Cmd":null,"Entrypoint":["/x"],"Labels":null},
         "rootfs":{"type":"layers","diff_ids":["sha256:aa"]},"history":[]}"#;
@@ -86,7 +87,7 @@ fn what_docker_writes_as_null_is_empty() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn a_long_name_is_its_own_long_name(text in "([a-z0-9.]{1,6}(:[0-9]{1,4})?/)?[a-z][a-z0-9/._-]{0,8}(:[a-zA-Z0-9._-]{1,5})?") {
         if let Ok(reference) = Reference::parse(&text) {
             let long = reference.to_string();
@@ -94,7 +95,7 @@ proptest! {
         }
     }
 
-    #[test]
+    #[graded]
     fn later_settings_win_like_assignments(pairs in prop::collection::vec(("[ABC]", "[xyz]"), 0..8)) {
         let env = environment(&[], &pairs, "");
         for (name, _) in &pairs {

@@ -1,3 +1,4 @@
+use graded::graded;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -7,35 +8,35 @@ use crate::heart::process::{Found, StartError, User, find_executable, resolve_us
 use crate::heart::spec::UserSpec;
 use crate::strings;
 
-#[test]
+#[graded]
 fn the_default_set_is_the_one_that_other_runtimes_show_in_proc() {
     assert_eq!(effective(&[], &[], false), Ok(0xa804_25fb));
 }
 
-#[test]
+#[graded]
 fn drop_all_and_add_one_leaves_one() {
     let set = effective(&strings(&["NET_ADMIN"]), &strings(&["ALL"]), false).unwrap();
     assert_eq!(names(set), ["NET_ADMIN"]);
 }
 
-#[test]
+#[graded]
 fn add_all_and_drop_one_leaves_the_others() {
     let set = effective(&strings(&["all"]), &strings(&["CAP_SYS_ADMIN"]), false).unwrap();
     assert_eq!(set, ALL & !bits("SYS_ADMIN").unwrap());
 }
 
-#[test]
+#[graded]
 fn a_capability_both_added_and_dropped_is_dropped() {
     let both = strings(&["SYS_TIME"]);
     assert_eq!(effective(&both, &both, false), effective(&[], &[], false));
 }
 
-#[test]
+#[graded]
 fn privileged_is_all_of_them_whatever_else_is_said() {
     assert_eq!(effective(&[], &strings(&["ALL"]), true), Ok(ALL));
 }
 
-#[test]
+#[graded]
 fn an_unknown_capability_is_an_error() {
     assert!(effective(&strings(&["FLY"]), &[], false).is_err());
     assert!(effective(&[], &strings(&["FLY"]), false).is_err());
@@ -48,7 +49,7 @@ fn user(text: &str) -> Result<User, StartError> {
     resolve_user(&UserSpec { user: text.into(), ..UserSpec::default() }, PASSWD, GROUP)
 }
 
-#[test]
+#[graded]
 fn users_are_found_by_name_and_by_number() {
     let www = User { uid: 33, gid: 33, groups: vec![4, 90], home: "/var/www".into() };
     assert_eq!(user("www"), Ok(www.clone()));
@@ -56,27 +57,27 @@ fn users_are_found_by_name_and_by_number() {
     assert_eq!(user("").unwrap(), User { uid: 0, gid: 0, groups: vec![], home: "/root".into() });
 }
 
-#[test]
+#[graded]
 fn a_number_that_nobody_has_is_a_user_all_the_same() {
     assert_eq!(user("1000"), Ok(User { uid: 1000, gid: 0, groups: vec![], home: "/".into() }));
     assert_eq!(user("1000:50").unwrap().gid, 50);
 }
 
-#[test]
+#[graded]
 fn a_named_group_replaces_the_users_own() {
     assert_eq!(user("www:adm").unwrap().gid, 4);
     assert_eq!(user("odd").unwrap().gid, 7);
     assert_eq!(user("odd").unwrap().home, "/");
 }
 
-#[test]
+#[graded]
 fn a_name_that_nobody_has_is_an_error_in_runcs_words() {
     let error = user("ghost").unwrap_err();
     assert_eq!(error.to_string(), "unable to find user ghost: no matching entries in passwd file");
     assert_eq!(user("www:ghosts"), Err(StartError::NoGroup("ghosts".into())));
 }
 
-#[test]
+#[graded]
 fn the_pods_groups_count_and_strict_leaves_the_images_out() {
     let spec =
         UserSpec { user: "www".into(), group: Some(5), supplemental: vec![9, 4, 9], strict_groups: false };
@@ -86,7 +87,7 @@ fn the_pods_groups_count_and_strict_leaves_the_images_out() {
     assert_eq!(strict.groups, [4, 9]);
 }
 
-#[test]
+#[graded]
 fn an_image_without_files_knows_root_by_number_alone() {
     let spec = UserSpec { user: "0".into(), ..UserSpec::default() };
     assert_eq!(resolve_user(&spec, "", "").unwrap().uid, 0);
@@ -106,7 +107,7 @@ fn find(name: &str) -> Result<PathBuf, StartError> {
     find_executable(name, &strings(&["A=b", "PATH=/usr/bin:/bin:/late"]), Path::new("/job"), look)
 }
 
-#[test]
+#[graded]
 fn a_plain_name_is_searched_in_path_and_what_cannot_run_is_passed_over() {
     assert_eq!(find("tool"), Ok("/bin/tool".into()));
     assert_eq!(find("both"), Ok("/late/both".into()));
@@ -115,7 +116,7 @@ fn a_plain_name_is_searched_in_path_and_what_cannot_run_is_passed_over() {
     assert_eq!(find("").unwrap_err().to_string(), "exec: \"\": executable file not found in $PATH");
 }
 
-#[test]
+#[graded]
 fn a_name_with_a_slash_is_a_path() {
     assert_eq!(find("./run.sh"), Ok("/job/./run.sh".into()));
     assert_eq!(find("/bin/tool"), Ok("/bin/tool".into()));
@@ -125,12 +126,12 @@ fn a_name_with_a_slash_is_a_path() {
     assert_eq!(missing, "exec: \"/no\": stat /no: no such file or directory");
 }
 
-#[test]
+#[graded]
 fn without_a_path_the_usual_one_is_searched() {
     assert_eq!(find_executable("tool", &[], Path::new("/"), look), Ok("/bin/tool".into()));
 }
 
-#[test]
+#[graded]
 fn signals_have_names_and_numbers() {
     for (name, number) in
         [("SIGTERM", 15), ("quit", 3), ("SIGWINCH", 28), ("9", 9), ("SIGRTMIN+3", 37), ("", 15), ("what", 15)]
@@ -141,7 +142,7 @@ fn signals_have_names_and_numbers() {
 
 proptest! {
     /// Lists of names against sets of names.
-    #[test]
+    #[graded]
     fn sets_of_bits_are_sets_of_names(
         add in prop::collection::btree_set(prop::sample::select(NAMES.to_vec()), 0..6),
         drop in prop::collection::btree_set(prop::sample::select(NAMES.to_vec()), 0..6),

@@ -1,3 +1,4 @@
+use graded::graded;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -58,17 +59,17 @@ fn text(plan: &CgroupPlan) -> String {
     text
 }
 
-#[test]
+#[graded]
 fn limits_in_version_2() {
     assert_snapshot!(text(&plan(&v2(), Path::new("/coracle/kubepods/pod1/c1"), &limits())));
 }
 
-#[test]
+#[graded]
 fn limits_in_version_1() {
     assert_snapshot!(text(&plan(&v1(), Path::new("/coracle/kubepods/pod1/c1"), &limits())));
 }
 
-#[test]
+#[graded]
 fn limits_that_nothing_enforces_are_named() {
     let plan = plan(&Hierarchies::None, Path::new("/x"), &limits());
     assert_eq!(plan.not_enforced, ["cpu", "memory", "pids"]);
@@ -76,7 +77,7 @@ fn limits_that_nothing_enforces_are_named() {
     assert_eq!(Hierarchies::None.not_enforced(), ["cpu", "memory", "pids"]);
 }
 
-#[test]
+#[graded]
 fn version_1_trees_are_found_by_their_controllers() {
     let found = choose(&mounts(V1), |_| String::new(), |_| true);
     let trees = [
@@ -89,7 +90,7 @@ fn version_1_trees_are_found_by_their_controllers() {
     assert_eq!(found.not_enforced(), ["pids"]);
 }
 
-#[test]
+#[graded]
 fn version_2_counts_when_it_has_the_memory_controller() {
     let all = |_: &Path| "cpuset cpu io memory pids".to_owned();
     let controllers: BTreeSet<String> = ["cpuset", "cpu", "io", "memory", "pids"].map(str::to_owned).into();
@@ -98,7 +99,7 @@ fn version_2_counts_when_it_has_the_memory_controller() {
     assert_eq!(choose(&mounts(V2), |_| String::new(), |_| true), Hierarchies::None);
 }
 
-#[test]
+#[graded]
 fn a_tree_that_cannot_be_written_does_not_count() {
     let only_memory = |mount: &Path| mount.ends_with("memory");
     let found = choose(&mounts(V1), |_| String::new(), only_memory);
@@ -106,7 +107,7 @@ fn a_tree_that_cannot_be_written_does_not_count() {
     assert_eq!(choose(&mounts(V1), |_| String::new(), |_| false), Hierarchies::None);
 }
 
-#[test]
+#[graded]
 fn kills_for_want_of_memory_are_counted_by_both_versions_in_the_same_words() {
     assert_eq!(oom_kills("low 0\nhigh 0\nmax 5\noom 1\noom_kill 2\n"), 2);
     assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"), 1);
@@ -129,7 +130,7 @@ fn any_trees() -> impl Strategy<Value = Hierarchies> {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn every_limit_asked_for_is_set_or_named_as_not_enforced(
         trees in any_trees(), memory in 0..3_i64, quota in 0..3_i64, shares in 0..5000_i64, pids in 0..3_i64,
     ) {

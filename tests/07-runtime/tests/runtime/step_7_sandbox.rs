@@ -1,3 +1,4 @@
+use graded::graded;
 use std::path::Path;
 
 use insta::assert_snapshot;
@@ -9,7 +10,7 @@ use crate::heart::sandbox::{Dns, cgroup_path, hosts, log_path, resolv_conf, sysc
 use crate::heart::spec::SandboxSetup;
 use crate::strings;
 
-#[test]
+#[graded]
 fn a_pods_first_process_names_it_raises_loopback_and_writes_settings() {
     let setup = SandboxSetup {
         hostname: Some("web-0".into()),
@@ -20,7 +21,7 @@ fn a_pods_first_process_names_it_raises_loopback_and_writes_settings() {
     assert!(plan_sandbox(&SandboxSetup::default()).is_empty());
 }
 
-#[test]
+#[graded]
 fn resolver_settings_are_written_in_the_usual_order() {
     let dns = Dns {
         servers: strings(&["10.96.0.10", "10.96.0.11"]),
@@ -32,12 +33,12 @@ fn resolver_settings_are_written_in_the_usual_order() {
     assert_eq!(resolv_conf(&dns, "nameserver 1.1.1.1\n"), expected);
 }
 
-#[test]
+#[graded]
 fn a_pod_without_settings_resolves_as_its_node() {
     assert_eq!(resolv_conf(&Dns::default(), "nameserver 1.1.1.1\n"), "nameserver 1.1.1.1\n");
 }
 
-#[test]
+#[graded]
 fn a_pod_knows_itself_by_name() {
     let text = hosts(Some("10.244.1.5"), "web-0");
     assert!(text.starts_with("127.0.0.1\tlocalhost\n"), "{text}");
@@ -45,7 +46,7 @@ fn a_pod_knows_itself_by_name() {
     assert!(!hosts(None, "web-0").contains("web-0"));
 }
 
-#[test]
+#[graded]
 fn a_containers_group_lies_below_its_pods() {
     assert_eq!(
         cgroup_path("/coracle-1/node-1", "", "uid", "c1"),
@@ -54,7 +55,7 @@ fn a_containers_group_lies_below_its_pods() {
     assert_eq!(cgroup_path("coracle", "/kubepods/pod7", "uid", "c1"), Path::new("/coracle/kubepods/pod7/c1"));
 }
 
-#[test]
+#[graded]
 fn a_pod_may_change_its_own_settings_and_none_of_the_nodes() {
     assert!(sysctl_allowed("net.ipv4.ip_local_port_range", true, true));
     assert!(sysctl_allowed("kernel.shmmax", true, true));
@@ -69,7 +70,7 @@ fn a_pod_may_change_its_own_settings_and_none_of_the_nodes() {
     }
 }
 
-#[test]
+#[graded]
 fn logs_stay_in_their_directory() {
     assert_eq!(
         log_path("/var/log/pods/x", "app/0.log").as_deref(),
@@ -81,7 +82,7 @@ fn logs_stay_in_their_directory() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn no_pod_can_climb_out_of_the_runtimes_group(pod in "[a./]{0,12}", uid in "[a./]{0,6}", id in "[a./]{1,6}") {
         let path = cgroup_path("/top/node", &pod, &uid, &id);
         prop_assert!(path.starts_with("/top/node"));

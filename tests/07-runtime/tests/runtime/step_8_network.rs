@@ -1,3 +1,4 @@
+use graded::graded;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
@@ -18,7 +19,7 @@ fn ip(text: &str) -> Ipv4Addr {
     text.parse().expect(text)
 }
 
-#[test]
+#[graded]
 fn networks_are_kept_in_their_canonical_form() {
     assert_eq!(cidr("10.244.1.77/24").to_string(), "10.244.1.0/24");
     assert!(cidr("0.0.0.0/0").contains(ip("1.2.3.4")));
@@ -27,12 +28,12 @@ fn networks_are_kept_in_their_canonical_form() {
     }
 }
 
-#[test]
+#[graded]
 fn the_first_pod_gets_the_address_after_the_gateways() {
     assert_eq!(allocate(cidr("10.244.1.0/24"), &BTreeSet::new(), None), Some(ip("10.244.1.2")));
 }
 
-#[test]
+#[graded]
 fn an_address_that_was_given_back_is_used_again_as_late_as_can_be() {
     let net = cidr("10.244.1.0/29");
     assert_eq!(allocate(net, &BTreeSet::new(), Some(ip("10.244.1.2"))), Some(ip("10.244.1.3")));
@@ -40,7 +41,7 @@ fn an_address_that_was_given_back_is_used_again_as_late_as_can_be() {
     assert_eq!(allocate(net, &[ip("10.244.1.4")].into(), Some(ip("10.244.1.3"))), Some(ip("10.244.1.5")));
 }
 
-#[test]
+#[graded]
 fn a_full_network_gives_none() {
     let used = [2, 3, 4, 5, 6].map(|last| Ipv4Addr::new(10, 0, 0, last)).into();
     assert_eq!(allocate(cidr("10.0.0.0/29"), &used, None), None);
@@ -48,14 +49,14 @@ fn a_full_network_gives_none() {
     assert_eq!(allocate(cidr("10.0.0.0/32"), &BTreeSet::new(), None), None);
 }
 
-#[test]
+#[graded]
 fn a_pod_is_attached_by_a_routed_cable() {
     let ops = plan_attach("veth12345678", "eth0", ip("10.244.1.5"), 1500);
     assert_snapshot!(ops.iter().map(|op| format!("{op}\n")).collect::<String>());
 }
 
 /// The kernel's conditions, checked step by step on the plan, and the way of a packet at its end.
-#[test]
+#[graded]
 fn every_step_finds_what_it_needs_and_packets_find_their_way() {
     let pod_ip = ip("10.244.1.5");
     let (mut links, mut up, mut neighbours) = (Vec::new(), Vec::new(), BTreeMap::new());
@@ -95,7 +96,7 @@ fn every_step_finds_what_it_needs_and_packets_find_their_way() {
     assert_eq!(way(Side::Node, ip("10.244.1.6")), None, "the cable leads to one pod only");
 }
 
-#[test]
+#[graded]
 fn the_nodes_end_has_the_same_short_name_every_time() {
     let name = host_link("container", "eth0");
     assert_eq!(name, host_link("container", "eth0"));
@@ -107,7 +108,7 @@ fn node(name: &str, address: &str, pods: &str) -> NodeNet {
     NodeNet { name: name.into(), internal_ip: address.parse().ok(), pod_cidr: pods.parse().ok() }
 }
 
-#[test]
+#[graded]
 fn other_nodes_pods_are_reached_through_their_node() {
     let nodes = [
         node("me", "10.89.0.11", "10.244.0.0/24"),
@@ -126,14 +127,14 @@ fn other_nodes_pods_are_reached_through_their_node() {
     );
 }
 
-#[test]
+#[graded]
 fn the_runtimes_own_network_can_be_read_back() {
     let list = parse_conf(&template(cidr("10.244.3.0/24"))).unwrap();
     assert_eq!(list.name, "coracle");
     assert_eq!(list.plugins[0]["ipam"]["subnet"], "10.244.3.0/24");
 }
 
-#[test]
+#[graded]
 fn a_single_plugin_is_a_list_of_one() {
     let list = parse_conf(r#"{"cniVersion":"1.0.0","name":"n","type":"bridge"}"#).unwrap();
     assert_eq!((list.name.as_str(), list.plugins.len()), ("n", 1));
@@ -144,7 +145,7 @@ fn a_single_plugin_is_a_list_of_one() {
     }
 }
 
-#[test]
+#[graded]
 fn a_plugin_is_told_the_networks_name_and_the_result_so_far() {
     let list = parse_conf(
         r#"{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"a"},{"type":"b","capabilities":{"portMappings":true}}]}"#,
@@ -154,7 +155,7 @@ fn a_plugin_is_told_the_networks_name_and_the_result_so_far() {
     assert_eq!(input, json!({ "type": "b", "cniVersion": "1.0.0", "name": "n", "prevResult": previous }));
 }
 
-#[test]
+#[graded]
 fn the_pods_address_is_read_from_the_result() {
     let answer =
         result("1.0.0", "veth0", "eth0", "0a:58:0a:f4:01:05", "/proc/1/ns/net", ip("10.244.1.5"), GATEWAY);
@@ -164,7 +165,7 @@ fn the_pods_address_is_read_from_the_result() {
 
 proptest! {
     /// Pods come and go at random; a naive book keeps who has what.
-    #[test]
+    #[graded]
     fn no_address_is_ever_given_twice(prefix in 26..31_u8, steps in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 1..200)) {
         let net = cidr(&format!("10.1.2.64/{prefix}"));
         let size = 2_usize.pow(32 - u32::from(prefix)).saturating_sub(3);
@@ -188,7 +189,7 @@ proptest! {
         }
     }
 
-    #[test]
+    #[graded]
     fn routes_come_to_rest_in_one_step(
         nodes in prop::collection::btree_map(0..6_u8, (0..6_u8, 0..6_u8), 0..6),
         before in prop::collection::btree_map(0..6_u8, 0..6_u8, 0..6),

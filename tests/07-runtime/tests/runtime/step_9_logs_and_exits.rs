@@ -1,3 +1,4 @@
+use graded::graded;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -18,7 +19,7 @@ fn log(stream: Stream, chunks: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-#[test]
+#[graded]
 fn a_line_has_time_stream_tag_and_text() {
     let out = log(Stream::Stdout, &[b"hello\n", b"wor", b"ld\n"]);
     let expected =
@@ -26,18 +27,18 @@ fn a_line_has_time_stream_tag_and_text() {
     assert_eq!(String::from_utf8(out).unwrap(), expected);
 }
 
-#[test]
+#[graded]
 fn an_empty_line_is_a_line_and_nothing_is_not() {
     assert_eq!(log(Stream::Stderr, &[b"\n"]), b"2006-01-02T15:04:05.000000007Z stderr F \n");
     assert!(log(Stream::Stderr, &[]).is_empty());
 }
 
-#[test]
+#[graded]
 fn what_ends_without_a_newline_is_partial() {
     assert_eq!(log(Stream::Stdout, &[b"prompt> "]), b"2006-01-02T15:04:05.000000007Z stdout P prompt> \n");
 }
 
-#[test]
+#[graded]
 fn a_line_longer_than_16_kib_is_cut_into_pieces() {
     let long = [vec![b'x'; MAX_LINE + 3], b"\n".to_vec()].concat();
     let out = log(Stream::Stdout, &[&long]);
@@ -48,12 +49,12 @@ fn a_line_longer_than_16_kib_is_cut_into_pieces() {
     );
 }
 
-#[test]
+#[graded]
 fn times_have_nine_digits_so_that_lines_sort() {
     assert_eq!(timestamp("2024-02-29T00:00:00Z".parse().unwrap()), "2024-02-29T00:00:00.000000000Z");
 }
 
-#[test]
+#[graded]
 fn other_peoples_lines_are_no_log_lines() {
     for line in [
         "",
@@ -69,7 +70,7 @@ fn other_peoples_lines_are_no_log_lines() {
     assert!(!docker.full && docker.text == b"log content 1");
 }
 
-#[test]
+#[graded]
 fn a_signal_counts_as_128_and_its_number() {
     assert_eq!(exit_reason(Ended::Code(0), false), (0, "Completed"));
     assert_eq!(exit_reason(Ended::Code(3), false), (3, "Error"));
@@ -80,7 +81,7 @@ fn a_signal_counts_as_128_and_its_number() {
 
 proptest! {
     /// However the bytes arrive, the log gives back exactly those that were written.
-    #[test]
+    #[graded]
     fn a_stream_can_be_had_back_from_its_log(
         lines in prop::collection::vec((0..4_usize, 0..40_usize), 0..12), ends: bool, cuts in prop::collection::vec(1..5000_usize, 0..20),
     ) {

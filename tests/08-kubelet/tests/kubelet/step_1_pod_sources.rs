@@ -1,3 +1,4 @@
+use graded::graded;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ fn uids(names: &[&str]) -> BTreeSet<Uid> {
     names.iter().map(|n| Uid((*n).into())).collect()
 }
 
-#[test]
+#[graded]
 fn a_pod_is_added_then_updated_then_deleted_then_removed() {
     let mut source = PodSource::default();
     assert_eq!(words(&source.handle(Change::Seen(named("web", "u1", false)))), ["add u1"]);
@@ -41,7 +42,7 @@ fn a_pod_is_added_then_updated_then_deleted_then_removed() {
     assert_eq!(source.pods().count(), 0);
 }
 
-#[test]
+#[graded]
 fn a_pod_made_again_under_its_name_removes_the_one_before() {
     let mut source = PodSource::default();
     source.handle(Change::Seen(named("web-0", "old", false)));
@@ -50,7 +51,7 @@ fn a_pod_made_again_under_its_name_removes_the_one_before() {
     assert_eq!(words(&updates), ["remove old", "add new"], "the old must end before the new begins");
 }
 
-#[test]
+#[graded]
 fn a_late_deletion_of_the_old_pod_does_not_touch_the_new_one() {
     let mut source = PodSource::default();
     source.handle(Change::Seen(named("web-0", "old", false)));
@@ -59,7 +60,7 @@ fn a_late_deletion_of_the_old_pod_does_not_touch_the_new_one() {
     assert!(source.get(&Uid("new".into())).is_some());
 }
 
-#[test]
+#[graded]
 fn nobody_is_an_orphan_before_the_first_list_is_complete() {
     let mut source = PodSource::default();
     let running = uids(&["u1", "u2"]);
@@ -71,7 +72,7 @@ fn nobody_is_an_orphan_before_the_first_list_is_complete() {
     assert_eq!(source.orphans(&running), [Uid("u2".into())]);
 }
 
-#[test]
+#[graded]
 fn a_pod_that_is_first_seen_being_deleted_is_added_all_the_same() {
     let mut source = PodSource::default();
     let updates = source.handle(Change::Seen(named("web", "u1", true)));
@@ -80,7 +81,7 @@ fn a_pod_that_is_first_seen_being_deleted_is_added_all_the_same() {
 
 proptest! {
     /// The source agrees with a plain map, whatever the order of changes.
-    #[test]
+    #[graded]
     fn the_source_knows_exactly_the_pods_that_were_seen_and_not_deleted(
         steps in prop::collection::vec((0..4_u8, 0..3_u8, any::<bool>()), 0..60)
     ) {

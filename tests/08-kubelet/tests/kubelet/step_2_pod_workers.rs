@@ -1,3 +1,4 @@
+use graded::graded;
 use proptest::prelude::*;
 
 use crate::heart::worker::{Action, Input, Outcome, PodState, PodWorker, Work};
@@ -12,13 +13,13 @@ fn terminate(grace_seconds: Option<i64>) -> Action {
     Action::Run(Work::Terminate { grace_seconds })
 }
 
-#[test]
+#[graded]
 fn a_new_pod_is_synced_at_once() {
     let mut worker = PodWorker::default();
     assert_eq!(worker.handle(SEEN), [Action::Run(Work::Sync)]);
 }
 
-#[test]
+#[graded]
 fn a_deleted_pod_goes_through_all_states_and_is_forgotten_when_the_object_is_gone() {
     let mut worker = PodWorker::default();
     worker.handle(SEEN);
@@ -31,7 +32,7 @@ fn a_deleted_pod_goes_through_all_states_and_is_forgotten_when_the_object_is_gon
     assert_eq!(worker.handle(Input::Gone { grace_seconds: None }), [Action::Forget]);
 }
 
-#[test]
+#[graded]
 fn a_pod_that_finished_by_itself_keeps_its_logs_until_it_is_deleted() {
     let mut worker = PodWorker::default();
     worker.handle(SEEN);
@@ -42,7 +43,7 @@ fn a_pod_that_finished_by_itself_keeps_its_logs_until_it_is_deleted() {
     assert_eq!(worker.handle(deleted(0)), [Action::Run(Work::CleanUp { remove: true })]);
 }
 
-#[test]
+#[graded]
 fn what_happens_during_work_leads_to_one_more_look_not_to_many() {
     let mut worker = PodWorker::default();
     worker.handle(SEEN);
@@ -53,7 +54,7 @@ fn what_happens_during_work_leads_to_one_more_look_not_to_many() {
     assert_eq!(worker.handle(Input::Done(Outcome::Ok)), []);
 }
 
-#[test]
+#[graded]
 fn a_deletion_interrupts_a_sync_once() {
     let mut worker = PodWorker::default();
     worker.handle(SEEN);
@@ -62,7 +63,7 @@ fn a_deletion_interrupts_a_sync_once() {
     assert_eq!(worker.handle(Input::Done(Outcome::Interrupted)), [terminate(Some(30))]);
 }
 
-#[test]
+#[graded]
 fn a_grace_period_may_become_shorter_but_never_longer() {
     let mut worker = PodWorker::default();
     worker.handle(SEEN);
@@ -73,7 +74,7 @@ fn a_grace_period_may_become_shorter_but_never_longer() {
     assert_eq!(worker.handle(Input::Done(Outcome::Interrupted)), [terminate(Some(0))]);
 }
 
-#[test]
+#[graded]
 fn work_that_failed_waits_for_its_wake_even_if_something_happened() {
     let mut worker = PodWorker::default();
     worker.handle(SEEN);
@@ -82,7 +83,7 @@ fn work_that_failed_waits_for_its_wake_even_if_something_happened() {
     assert_eq!(worker.handle(Input::Wake), [Action::Run(Work::Sync)]);
 }
 
-#[test]
+#[graded]
 fn a_pod_deleted_while_its_sync_fails_terminates_at_once() {
     let mut worker = PodWorker::default();
     worker.handle(SEEN);
@@ -90,7 +91,7 @@ fn a_pod_deleted_while_its_sync_fails_terminates_at_once() {
     assert_eq!(worker.handle(Input::Done(Outcome::Failed)), [terminate(Some(5))]);
 }
 
-#[test]
+#[graded]
 fn an_orphan_is_killed_removed_and_forgotten() {
     let mut worker = PodWorker::default();
     assert_eq!(worker.handle(Input::Gone { grace_seconds: Some(1) }), [terminate(Some(1))]);
@@ -98,7 +99,7 @@ fn an_orphan_is_killed_removed_and_forgotten() {
     assert_eq!(worker.handle(Input::Done(Outcome::Ok)), [Action::Forget]);
 }
 
-#[test]
+#[graded]
 fn a_pod_that_was_over_before_this_kubelet_began_is_never_synced() {
     let mut worker = PodWorker::default();
     let over = Input::Update { deletion_grace: None, finished: true };
@@ -122,7 +123,7 @@ fn input() -> impl Strategy<Value = Input> {
 proptest! {
     /// Whatever happens: states only go forward, one piece of work runs at a time, nothing is
     /// synced once the pod terminates, grace periods shrink, and a woken pod always gets to its end.
-    #[test]
+    #[graded]
     fn the_machine_keeps_its_laws(inputs in prop::collection::vec(input(), 1..80)) {
         let mut worker = PodWorker::default();
         let (mut busy, mut forgotten, mut last_grace) = (false, false, None::<i64>);

@@ -1,3 +1,4 @@
+use graded::graded;
 use proptest::prelude::*;
 
 use crate::heart::actions::should_restart;
@@ -5,7 +6,7 @@ use crate::heart::backoff::{Backoff, go_duration};
 use crate::heart::types::{RestartPolicy, RunState, SignedDuration};
 use crate::support::{Machine, at, exited, run, simple};
 
-#[test]
+#[graded]
 fn the_first_restart_is_free_and_the_next_ones_wait_ever_longer() {
     let mut backoff = Backoff::default();
     let mut now = 0;
@@ -21,7 +22,7 @@ fn the_first_restart_is_free_and_the_next_ones_wait_ever_longer() {
     assert_eq!(delays, [0, 10, 20, 40, 80, 160, 300, 300]);
 }
 
-#[test]
+#[graded]
 fn waiting_counts_from_the_exit() {
     let mut backoff = Backoff::default();
     backoff.next("a", at(0), at(0));
@@ -29,7 +30,7 @@ fn waiting_counts_from_the_exit() {
     assert_eq!(backoff.waits_until("a", at(4), at(14)), None, "at the end of the delay it is free");
 }
 
-#[test]
+#[graded]
 fn a_container_that_ran_well_for_ten_minutes_begins_anew() {
     let mut backoff = Backoff::default();
     backoff.next("a", at(0), at(0));
@@ -40,14 +41,14 @@ fn a_container_that_ran_well_for_ten_minutes_begins_anew() {
     assert_eq!(backoff.next("a", at(failed), at(failed)), SignedDuration::from_secs(10));
 }
 
-#[test]
+#[graded]
 fn each_container_has_a_back_off_of_its_own() {
     let mut backoff = Backoff::default();
     backoff.next("a", at(0), at(0));
     assert_eq!(backoff.waits_until("b", at(0), at(0)), None);
 }
 
-#[test]
+#[graded]
 fn the_restart_policy_looks_at_the_exit_code() {
     use RestartPolicy::{Always, Never, OnFailure};
     let pod = simple("Always");
@@ -58,7 +59,7 @@ fn the_restart_policy_looks_at_the_exit_code() {
     assert_eq!(table, [(true, true, true), (false, true, true), (false, false, true)]);
 }
 
-#[test]
+#[graded]
 fn a_running_container_is_not_restarted_and_one_never_started_is() {
     let pod = simple("Never");
     let mut last = run(&pod, "a", 0);
@@ -67,7 +68,7 @@ fn a_running_container_is_not_restarted_and_one_never_started_is() {
     assert!(should_restart(RestartPolicy::Never, Some(&last)), "made, but it never ran");
 }
 
-#[test]
+#[graded]
 fn a_crashing_container_is_seen_to_wait_with_its_delay() {
     let pod = simple("Always");
     let mut machine = Machine::default();
@@ -86,7 +87,7 @@ fn a_crashing_container_is_seen_to_wait_with_its_delay() {
     assert_eq!(counts, [0, 1, 2]);
 }
 
-#[test]
+#[graded]
 fn delays_read_as_go_prints_them() {
     let print = |s| go_duration(SignedDuration::from_secs(s));
     assert_eq!([print(10), print(80), print(300), print(3600)], ["10s", "1m20s", "5m0s", "1h0m0s"]);
@@ -94,7 +95,7 @@ fn delays_read_as_go_prints_them() {
 
 proptest! {
     /// Against a naive model: a list of all failures, from which the delay is worked out each time.
-    #[test]
+    #[graded]
     fn delays_double_within_bounds_and_agree_with_a_naive_history(
         lives in prop::collection::vec(0..1500_i64, 1..30)
     ) {

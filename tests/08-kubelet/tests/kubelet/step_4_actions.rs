@@ -1,3 +1,4 @@
+use graded::graded;
 use insta::assert_debug_snapshot;
 use k8s_openapi::api::core::v1 as api;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -26,19 +27,19 @@ fn names(machine: &Machine) -> Vec<&str> {
     machine.started.iter().map(|(name, ..)| name.as_str()).collect()
 }
 
-#[test]
+#[graded]
 fn a_new_pod_gets_a_sandbox_and_its_container() {
     assert_debug_snapshot!(plan(&simple("Always"), &RuntimePod::default(), &Backoff::default(), 0));
 }
 
-#[test]
+#[graded]
 fn a_running_pod_needs_nothing() {
     let pod = simple("Always");
     let runtime = RuntimePod::new(vec![sandbox(0, true)], vec![run(&pod, "a", 0)]);
     assert!(plan(&pod, &runtime, &Backoff::default(), 5).is_converged());
 }
 
-#[test]
+#[graded]
 fn init_containers_run_in_order_before_the_main_ones() {
     let pod = with_init("Always");
     let mut machine = Machine::default();
@@ -52,7 +53,7 @@ fn init_containers_run_in_order_before_the_main_ones() {
     assert_eq!(names(&machine), ["setup", "proxy", "migrate", "a", "b"], "then all main ones at once");
 }
 
-#[test]
+#[graded]
 fn a_sidecar_that_dies_restarts_beside_the_running_pod() {
     let pod = with_init("Always");
     let mut machine = Machine::default();
@@ -67,7 +68,7 @@ fn a_sidecar_that_dies_restarts_beside_the_running_pod() {
     assert_eq!(names(&machine).iter().filter(|n| **n == "setup").count(), 1, "the others are through");
 }
 
-#[test]
+#[graded]
 fn once_a_main_container_was_made_init_containers_are_history() {
     let pod = pod(json!({
         "initContainers": [{"name": "setup", "image": "x"}],
@@ -80,7 +81,7 @@ fn once_a_main_container_was_made_init_containers_are_history() {
     assert_eq!(names, ["a"], "the work of setup is done in this sandbox");
 }
 
-#[test]
+#[graded]
 fn an_init_container_that_fails_is_tried_again_unless_the_policy_is_never() {
     for (policy, runs) in [("Always", 2), ("OnFailure", 2), ("Never", 1)] {
         let pod = with_init(policy);
@@ -92,7 +93,7 @@ fn an_init_container_that_fails_is_tried_again_unless_the_policy_is_never() {
     }
 }
 
-#[test]
+#[graded]
 fn a_pod_whose_containers_are_done_gives_its_sandbox_back() {
     let pod = simple("Never");
     let mut machine = Machine::default();
@@ -103,7 +104,7 @@ fn a_pod_whose_containers_are_done_gives_its_sandbox_back() {
     assert!(machine.round(&pod).is_converged(), "and wants no new one");
 }
 
-#[test]
+#[graded]
 fn a_dead_sandbox_is_replaced_and_everything_begins_anew() {
     let pod = with_init("Always");
     let mut machine = Machine::default();
@@ -119,7 +120,7 @@ fn a_dead_sandbox_is_replaced_and_everything_begins_anew() {
     assert_eq!((last.0.as_str(), last.1, last.2.as_str()), ("setup", 1, "s1"));
 }
 
-#[test]
+#[graded]
 fn which_sandbox_serves() {
     let pod = simple("Always");
     let need = |sandboxes: Vec<_>| sandbox_needed(&pod, &RuntimePod::new(sandboxes, vec![]));
@@ -140,7 +141,7 @@ fn which_sandbox_serves() {
     assert_eq!(need(vec![host]), SandboxNeed::New { attempt: 1 }, "the wrong network");
 }
 
-#[test]
+#[graded]
 fn a_changed_image_kills_the_container_and_its_successor_runs_the_new_one() {
     let before = simple("Always");
     let mut machine = Machine::default();
@@ -157,7 +158,7 @@ fn a_changed_image_kills_the_container_and_its_successor_runs_the_new_one() {
     );
 }
 
-#[test]
+#[graded]
 fn a_failed_liveness_probe_kills() {
     let pod = simple("Always");
     let mut machine = Machine::default();
@@ -173,7 +174,7 @@ fn a_failed_liveness_probe_kills() {
     assert_eq!(machine.runtime.running().count(), 1);
 }
 
-#[test]
+#[graded]
 fn a_container_that_was_made_but_not_started_is_made_again_under_its_number() {
     let pod = simple("Never");
     let mut made = run(&pod, "a", 2);
@@ -184,7 +185,7 @@ fn a_container_that_was_made_but_not_started_is_made_again_under_its_number() {
     assert_eq!(actions.start[0].restart_count, 2);
 }
 
-#[test]
+#[graded]
 fn one_dead_run_of_each_container_is_kept() {
     let pod = simple("Always");
     let old: Vec<_> = (0..3).map(|n| exited(run(&pod, "a", n), 1, i64::from(n))).collect();
@@ -194,7 +195,7 @@ fn one_dead_run_of_each_container_is_kept() {
     assert_eq!(plan(&pod, &runtime, &Backoff::default(), 9).remove, ["a-1", "a-0"]);
 }
 
-#[test]
+#[graded]
 fn a_pod_that_is_being_deleted_is_only_ever_stopped() {
     let mut pod = simple("Always");
     pod.metadata.deletion_timestamp = Some(Time(at(0)));
@@ -287,7 +288,7 @@ proptest! {
     /// Whatever happens to a pod: the machine settles, a second look finds nothing to do, no name
     /// runs twice, init containers come first, policies and deletion are obeyed, and the phase is
     /// the one that the diary tells.
-    #[test]
+    #[graded]
     fn every_history_keeps_the_laws(mut pod in any_pod(), history in prop::collection::vec(happening(), 0..25)) {
         let mut machine = Machine::default();
         machine.settle(&pod);

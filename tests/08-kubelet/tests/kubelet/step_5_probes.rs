@@ -1,3 +1,4 @@
+use graded::graded;
 use k8s_openapi::api::core::v1 as api;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -24,7 +25,7 @@ fn exec(extra: Value) -> Value {
     probe
 }
 
-#[test]
+#[graded]
 fn numbers_that_are_not_given_are_upstreams() {
     let timing = Timing::of(&api::Probe::default());
     assert_eq!(timing.initial_delay, SignedDuration::ZERO);
@@ -33,7 +34,7 @@ fn numbers_that_are_not_given_are_upstreams() {
     assert_eq!((timing.success_threshold, timing.failure_threshold), (1, 3));
 }
 
-#[test]
+#[graded]
 fn a_container_is_not_ready_before_its_probe_says_so() {
     let c = container(json!({"readinessProbe": exec(json!({}))}));
     let mut probes = ContainerProbes::new(&c, at(0), false);
@@ -43,7 +44,7 @@ fn a_container_is_not_ready_before_its_probe_says_so() {
     assert!(ready(&probes));
 }
 
-#[test]
+#[graded]
 fn three_failures_in_a_row_take_it_out_and_two_do_not() {
     let c = container(json!({"readinessProbe": exec(json!({}))}));
     let mut probes = ContainerProbes::new(&c, at(0), false);
@@ -56,7 +57,7 @@ fn three_failures_in_a_row_take_it_out_and_two_do_not() {
     assert_eq!(probes.verdict().readiness, Some(false));
 }
 
-#[test]
+#[graded]
 fn the_success_threshold_counts_as_well() {
     let c = container(json!({"readinessProbe": exec(json!({"successThreshold": 2}))}));
     let mut probes = ContainerProbes::new(&c, at(0), false);
@@ -64,7 +65,7 @@ fn the_success_threshold_counts_as_well() {
     assert!(probes.handle_answer(Readiness, true, at(1)));
 }
 
-#[test]
+#[graded]
 fn a_live_container_is_condemned_once_and_then_left_alone() {
     let c = container(json!({"livenessProbe": exec(json!({"failureThreshold": 1}))}));
     let mut probes = ContainerProbes::new(&c, at(0), false);
@@ -76,7 +77,7 @@ fn a_live_container_is_condemned_once_and_then_left_alone() {
     assert_eq!(probes.next_due(), None);
 }
 
-#[test]
+#[graded]
 fn until_the_startup_probe_succeeds_the_others_wait() {
     let c = container(json!({
         "startupProbe": exec(json!({"periodSeconds": 1, "failureThreshold": 30})),
@@ -91,7 +92,7 @@ fn until_the_startup_probe_succeeds_the_others_wait() {
     assert!(Verdicts([("id".into(), probes.verdict())].into()).started(&c, "id"));
 }
 
-#[test]
+#[graded]
 fn probes_come_when_they_are_due_and_one_at_a_time() {
     let c = container(json!({"livenessProbe": exec(json!({"initialDelaySeconds": 5, "periodSeconds": 3}))}));
     let mut probes = ContainerProbes::new(&c, at(10), false);
@@ -103,7 +104,7 @@ fn probes_come_when_they_are_due_and_one_at_a_time() {
     assert_eq!(probes.next_due(), Some(at(19)));
 }
 
-#[test]
+#[graded]
 fn a_restarted_kubelet_does_not_take_a_ready_container_out_of_service() {
     let c = container(json!({"startupProbe": exec(json!({})), "readinessProbe": exec(json!({}))}));
     let probes = ContainerProbes::new(&c, at(0), true);
@@ -111,7 +112,7 @@ fn a_restarted_kubelet_does_not_take_a_ready_container_out_of_service() {
     assert_eq!(probes.askable(), [Readiness]);
 }
 
-#[test]
+#[graded]
 fn a_container_without_probes_is_started_and_ready_while_it_runs() {
     let c = container(json!({}));
     assert!(ContainerProbes::new(&c, at(0), false).is_empty());
@@ -120,7 +121,7 @@ fn a_container_without_probes_is_started_and_ready_while_it_runs() {
 
 proptest! {
     /// The naive judge keeps all answers and looks at the last few each time.
-    #[test]
+    #[graded]
     fn the_verdict_is_what_the_last_answers_say(
         answers in prop::collection::vec(any::<bool>(), 0..40),
         success in 1..4_u32,

@@ -1,3 +1,4 @@
+use graded::graded;
 use insta::assert_yaml_snapshot;
 use k8s_openapi::api::core::v1 as api;
 use serde_json::json;
@@ -20,18 +21,18 @@ fn condition<'a>(status: &'a api::PodStatus, name: &str) -> &'a api::PodConditio
     conditions.iter().find(|c| c.type_ == name).expect("the condition")
 }
 
-#[test]
+#[graded]
 fn a_pod_that_has_just_arrived() {
     assert_yaml_snapshot!(status(&simple("Always"), &RuntimePod::default()));
 }
 
-#[test]
+#[graded]
 fn a_pod_that_runs() {
     let pod = simple("Always");
     assert_yaml_snapshot!(status(&pod, &one(&pod, vec![run(&pod, "a", 0)])));
 }
 
-#[test]
+#[graded]
 fn a_pod_that_crashes_again_and_again() {
     let pod = simple("Always");
     let mut dead = exited(run(&pod, "a", 2), 1, 50);
@@ -41,21 +42,21 @@ fn a_pod_that_crashes_again_and_again() {
     assert_yaml_snapshot!(status_of(&pod, &runtime, &waiting("a", "CrashLoopBackOff", message), false));
 }
 
-#[test]
+#[graded]
 fn a_pod_that_waits_for_its_image() {
     let pod = simple("Always");
     let why = waiting("a", "ImagePullBackOff", "Back-off pulling image \"busybox:1\"");
     assert_yaml_snapshot!(status_of(&pod, &one(&pod, vec![]), &why, false).container_statuses);
 }
 
-#[test]
+#[graded]
 fn a_pod_that_has_done_its_work() {
     let pod = simple("Never");
     let runtime = RuntimePod::new(vec![sandbox(0, false)], vec![exited(run(&pod, "a", 0), 0, 9)]);
     assert_yaml_snapshot!(status(&pod, &runtime));
 }
 
-#[test]
+#[graded]
 fn a_pod_whose_init_container_still_runs() {
     let pod = pod(json!({
         "initContainers": [{"name": "setup", "image": "x"}],
@@ -64,7 +65,7 @@ fn a_pod_whose_init_container_still_runs() {
     assert_yaml_snapshot!(status(&pod, &one(&pod, vec![run(&pod, "setup", 0)])));
 }
 
-#[test]
+#[graded]
 fn the_run_before_the_present_one_is_the_last_state() {
     let pod = simple("Always");
     let runtime = one(&pod, vec![run(&pod, "a", 1), exited(run(&pod, "a", 0), 3, 5)]);
@@ -76,7 +77,7 @@ fn the_run_before_the_present_one_is_the_last_state() {
     assert_eq!((last.exit_code, last.reason.as_deref()), (3, Some("Error")));
 }
 
-#[test]
+#[graded]
 fn a_container_killed_for_its_memory_says_so() {
     let pod = simple("Never");
     let mut dead = exited(run(&pod, "a", 0), 137, 5);
@@ -88,7 +89,7 @@ fn a_container_killed_for_its_memory_says_so() {
     assert_eq!(status.phase.as_deref(), Some("Failed"));
 }
 
-#[test]
+#[graded]
 fn phases_follow_policy_and_exit_codes() {
     let mut table = Vec::new();
     for policy in ["Always", "OnFailure", "Never"] {
@@ -119,7 +120,7 @@ fn phases_follow_policy_and_exit_codes() {
     assert_eq!(table, expected, "(one not made yet, one running, both well, one badly)");
 }
 
-#[test]
+#[graded]
 fn a_stopped_pod_is_over_whatever_its_policy() {
     let pod = simple("Always");
     let phase = |code| {
@@ -130,7 +131,7 @@ fn a_stopped_pod_is_over_whatever_its_policy() {
     assert_eq!(phase(137).as_deref(), Some("Failed"));
 }
 
-#[test]
+#[graded]
 fn what_is_over_stays_over() {
     let mut pod = simple("Always");
     pod.status = Some(api::PodStatus { phase: Some("Failed".into()), ..Default::default() });
@@ -138,7 +139,7 @@ fn what_is_over_stays_over() {
     assert_eq!(status.phase.as_deref(), Some("Failed"));
 }
 
-#[test]
+#[graded]
 fn a_condition_keeps_its_time_until_it_changes() {
     let pod = simple("Always");
     let mut later = pod.clone();
@@ -153,7 +154,7 @@ fn a_condition_keeps_its_time_until_it_changes() {
     assert_eq!(time("Ready"), Some(at(100)), "false before, true now");
 }
 
-#[test]
+#[graded]
 fn conditions_of_others_are_kept() {
     let mut pod = simple("Always");
     let theirs =
@@ -162,7 +163,7 @@ fn conditions_of_others_are_kept() {
     assert_eq!(condition(&status(&pod, &RuntimePod::default()), "DisruptionTarget"), &theirs);
 }
 
-#[test]
+#[graded]
 fn a_readiness_gate_holds_ready_back_but_not_containers_ready() {
     let mut pod = simple("Always");
     pod.spec.as_mut().expect("a spec").readiness_gates =
@@ -172,7 +173,7 @@ fn a_readiness_gate_holds_ready_back_but_not_containers_ready() {
     assert_eq!(condition(&status, "Ready").reason.as_deref(), Some("ReadinessGatesNotReady"));
 }
 
-#[test]
+#[graded]
 fn unready_containers_are_named() {
     let pod = pod(json!({"containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "x"}]}));
     let status = status(&pod, &one(&pod, vec![run(&pod, "a", 0)]));
@@ -187,7 +188,7 @@ fn unready_containers_are_named() {
     assert_eq!(stamp("Ready", Verdict::yes(), &[], at(3)).status, "True");
 }
 
-#[test]
+#[graded]
 fn a_container_that_the_runtime_lost_is_not_forgotten() {
     let mut pod = simple("Always");
     let runtime = one(&pod, vec![run(&pod, "a", 1)]);
@@ -199,7 +200,7 @@ fn a_container_that_the_runtime_lost_is_not_forgotten() {
     assert_eq!((last.exit_code, last.reason.as_deref()), (137, Some("ContainerStatusUnknown")));
 }
 
-#[test]
+#[graded]
 fn ready_needs_a_running_container() {
     let pod = simple("Always");
     let mut made = run(&pod, "a", 0);

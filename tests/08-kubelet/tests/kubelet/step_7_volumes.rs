@@ -1,3 +1,4 @@
+use graded::graded;
 use std::collections::{BTreeMap, BTreeSet};
 
 use insta::assert_debug_snapshot;
@@ -66,13 +67,13 @@ impl Disk {
     }
 }
 
-#[test]
+#[graded]
 fn the_first_version_of_a_volume() {
     let steps = atomic_update(&OnDisk::default(), &payload(&[("app.conf", "x=1"), ("keys/a", "s")]), "..v1");
     assert_debug_snapshot!(steps);
 }
 
-#[test]
+#[graded]
 fn the_second_version_replaces_the_first() {
     let first = payload(&[("app.conf", "x=1"), ("old", "")]);
     let mut disk = Disk::default();
@@ -83,7 +84,7 @@ fn the_second_version_replaces_the_first() {
     assert_debug_snapshot!(steps);
 }
 
-#[test]
+#[graded]
 fn nothing_is_written_when_nothing_changed() {
     let same = payload(&[("app.conf", "x=1")]);
     let current = OnDisk {
@@ -94,7 +95,7 @@ fn nothing_is_written_when_nothing_changed() {
     assert_eq!(atomic_update(&current, &same, "..v2"), []);
 }
 
-#[test]
+#[graded]
 fn an_empty_volume_still_gets_its_first_version() {
     let steps = atomic_update(&OnDisk::default(), &Payload::new(), "..v1");
     assert!(steps.contains(&FsStep::Rename { from: "..data_tmp".into(), to: "..data".into() }));
@@ -110,7 +111,7 @@ fn any_payload() -> impl Strategy<Value = Payload> {
 proptest! {
     /// A reader that looks after every single step sees the old version whole or the new one whole,
     /// never a mixture; and in the end exactly the new one is left.
-    #[test]
+    #[graded]
     fn a_reader_never_sees_a_mixture(versions in prop::collection::vec(any_payload(), 1..6)) {
         let mut disk = Disk::default();
         let mut current = OnDisk::default();

@@ -1,3 +1,4 @@
+use graded::graded;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -7,7 +8,7 @@ use crate::heart::termination::{grace_seconds, remaining_grace, stop_order};
 use crate::heart::types::{RuntimePod, find_container};
 use crate::support::{exited, pod, run, sandbox};
 
-#[test]
+#[graded]
 fn the_most_particular_grace_period_counts() {
     let mut pod = pod(json!({
         "terminationGracePeriodSeconds": 60,
@@ -30,13 +31,13 @@ fn the_most_particular_grace_period_counts() {
     assert_eq!(grace(&pod, KillReason::Pod, Some(30)), 10, "and never makes it longer");
 }
 
-#[test]
+#[graded]
 fn without_any_figure_it_is_thirty_seconds() {
     let pod = pod(json!({"containers": [{"name": "a", "image": "x"}]}));
     assert_eq!(grace_seconds(&pod, None, &KillReason::Changed, None), 30);
 }
 
-#[test]
+#[graded]
 fn a_hook_uses_up_the_grace_period_but_not_the_last_two_seconds() {
     assert_eq!(remaining_grace(30, 0), 30);
     assert_eq!(remaining_grace(30, 12), 18);
@@ -44,13 +45,13 @@ fn a_hook_uses_up_the_grace_period_but_not_the_last_two_seconds() {
     assert_eq!(remaining_grace(30, 99), 2);
 }
 
-#[test]
+#[graded]
 fn an_order_to_stop_at_once_stays_one() {
     assert_eq!(remaining_grace(0, 0), 0);
     assert_eq!(remaining_grace(1, 7), 1);
 }
 
-#[test]
+#[graded]
 fn sidecars_go_last_and_in_reverse() {
     let pod = pod(json!({
         "initContainers": [
@@ -68,7 +69,7 @@ fn sidecars_go_last_and_in_reverse() {
     assert_eq!(stop_order(Some(&pod), &runtime), expected);
 }
 
-#[test]
+#[graded]
 fn what_nobody_knows_is_stopped_all_the_same() {
     let pod = pod(json!({"containers": [{"name": "a", "image": "x"}]}));
     let runtime = RuntimePod::new(vec![sandbox(0, true)], vec![run(&pod, "a", 0)]);
@@ -76,7 +77,7 @@ fn what_nobody_knows_is_stopped_all_the_same() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn what_remains_is_within_what_was_granted(grace in 0..600_i64, spent in 0..900_i64) {
         let left = remaining_grace(grace, spent);
         prop_assert!((0..=grace).contains(&left));
@@ -84,7 +85,7 @@ proptest! {
         prop_assert!(spent > 0 || left == grace);
     }
 
-    #[test]
+    #[graded]
     fn every_running_container_is_stopped_exactly_once(kinds in prop::collection::vec(0..3_u8, 1..6)) {
         let (mut init, mut main) = (vec![], vec![json!({"name": "m", "image": "x"})]);
         for (i, kind) in kinds.iter().enumerate() {

@@ -2,6 +2,9 @@
 //! the goldens: [`tracer`], a small netfilter that reads rule text and walks packets through it, and
 //! the real `iptables-restore` in a network namespace of its own, where this machine has it.
 
+#[cfg(feature = "lab")]
+use kube_proxy_lab as heart;
+#[cfg(not(feature = "lab"))]
 use kube_proxy_solution as heart;
 
 mod expect;

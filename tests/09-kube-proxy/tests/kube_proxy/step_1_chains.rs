@@ -1,5 +1,6 @@
 //! Step 1: from services and endpoints to chains.
 
+use graded::graded;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -8,7 +9,7 @@ use crate::tracer::{Fate, Origin};
 use crate::world::{self, NODE, POD, STRANGER, Upto, kernel, name, packet, pod, service, shop, slice, stall};
 use crate::{expect, heart};
 
-#[test]
+#[graded]
 fn chain_names_hash_as_upstream_hashes_them() {
     // From published listings; the first three by releases that wrote an unnamed port as `ns/name:`.
     for (service_port, endpoint, hash) in [
@@ -22,7 +23,7 @@ fn chain_names_hash_as_upstream_hashes_them() {
     }
 }
 
-#[test]
+#[graded]
 fn a_service_ports_chains_are_named_for_namespace_name_port_and_protocol() {
     let api = name("default", "kubernetes", "https", Protocol::Tcp);
     assert_eq!(names::cluster(&api), "KUBE-SVC-NPX46M4PTMTKRN6Y");
@@ -34,17 +35,17 @@ fn a_service_ports_chains_are_named_for_namespace_name_port_and_protocol() {
     assert_ne!(dns(Protocol::Tcp), dns(Protocol::Udp));
 }
 
-#[test]
+#[graded]
 fn the_empty_cluster_has_the_fixed_chains_alone() {
     insta::assert_snapshot!(build(&Snapshot::default(), &world::config()));
 }
 
-#[test]
+#[graded]
 fn a_cluster_ip_with_one_endpoint_reads_as_on_a_real_node() {
     insta::assert_snapshot!(build(&stall(json!({})), &world::config()));
 }
 
-#[test]
+#[graded]
 fn headless_external_name_and_foreign_services_get_no_rules() {
     let headless = service(json!({"clusterIP": "None"}));
     let external = service(json!({"type": "ExternalName", "externalName": "example.org", "clusterIP": ""}));
@@ -57,14 +58,14 @@ fn headless_external_name_and_foreign_services_get_no_rules() {
     }
 }
 
-#[test]
+#[graded]
 fn a_name_that_is_no_dns_name_never_reaches_a_rule() {
     let mut evil = service(json!({}));
     evil.metadata.name = Some("web\n-A KUBE-SERVICES -j DROP".to_owned());
     assert_eq!(heart::model::service_ports(&evil), []);
 }
 
-#[test]
+#[graded]
 fn slices_of_one_service_are_merged_and_the_hopeful_report_wins() {
     let gone = slice(json!([{"addresses": ["10.244.0.5"], "conditions": {"ready": false}}]));
     let here = slice(json!([pod("10.244.0.5", NODE), pod("10.244.1.5", "node-2")]));
@@ -76,14 +77,14 @@ fn slices_of_one_service_are_merged_and_the_hopeful_report_wins() {
     }
 }
 
-#[test]
+#[graded]
 fn conditions_that_are_not_stated_are_the_hopeful_ones() {
     let silent = slice(json!([{"addresses": ["10.244.0.5"]}]));
     let [(_, endpoint)] = &heart::model::endpoints_in(&silent, NODE)[..] else { panic!("one endpoint") };
     assert!(endpoint.ready && endpoint.serving && !endpoint.terminating && !endpoint.local);
 }
 
-#[test]
+#[graded]
 fn an_endpoint_that_is_not_ready_gets_no_traffic() {
     let endpoints =
         json!([pod("10.244.0.5", NODE), {"addresses": ["10.244.0.6"], "conditions": {"ready": false}}]);
@@ -92,7 +93,7 @@ fn an_endpoint_that_is_not_ready_gets_no_traffic() {
     assert_eq!(fates, [(delivered("10.244.0.5:8080", false), vec![])]);
 }
 
-#[test]
+#[graded]
 fn an_endpoint_that_is_going_serves_until_another_is_ready() {
     let going = json!({
         "addresses": ["10.244.0.5"],
@@ -106,7 +107,7 @@ fn an_endpoint_that_is_going_serves_until_another_is_ready() {
     assert_eq!(fate(json!([going, pod("10.244.0.6", NODE)])), delivered("10.244.0.6:8080", false));
 }
 
-#[test]
+#[graded]
 fn a_service_without_endpoints_is_refused_at_once() {
     let snapshot = Snapshot::collect([&service(json!({}))], [], NODE);
     for (origin, source) in [(Origin::Link, POD), (Origin::Node, world::NODE_IP), (Origin::Link, STRANGER)] {
@@ -116,7 +117,7 @@ fn a_service_without_endpoints_is_refused_at_once() {
     insta::assert_snapshot!(build(&snapshot, &world::config()));
 }
 
-#[test]
+#[graded]
 fn a_pod_that_reaches_itself_is_masqueraded_and_a_neighbour_is_not() {
     let kernel = kernel(&stall(json!({})));
     for (source, masqueraded) in [([10, 244, 0, 5], true), ([10, 244, 0, 6], false)] {
@@ -125,7 +126,7 @@ fn a_pod_that_reaches_itself_is_masqueraded_and_a_neighbour_is_not() {
     }
 }
 
-#[test]
+#[graded]
 fn traffic_from_outside_the_pod_network_is_masqueraded() {
     let kernel = kernel(&stall(json!({})));
     for (origin, source) in [(Origin::Node, world::NODE_IP), (Origin::Link, STRANGER)] {
@@ -135,7 +136,7 @@ fn traffic_from_outside_the_pod_network_is_masqueraded() {
     }
 }
 
-#[test]
+#[graded]
 fn without_a_pod_network_nothing_to_a_cluster_ip_is_masqueraded_but_hairpins() {
     let rules = build(&stall(json!({})), &heart::Config { cluster_cidr: None }).to_string();
     let kernel = crate::tracer::Kernel::with_rules(&rules, &[world::NODE_IP]);
@@ -144,7 +145,7 @@ fn without_a_pod_network_nothing_to_a_cluster_ip_is_masqueraded_but_hairpins() {
     }
 }
 
-#[test]
+#[graded]
 fn internal_traffic_policy_local_keeps_to_this_node_or_drops() {
     let snapshot = shop(json!({"internalTrafficPolicy": "Local"}));
     let to_service = packet(Origin::Link, POD, "10.96.0.10:80");
@@ -162,7 +163,7 @@ fn delivered(to: &str, masqueraded: bool) -> Fate {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn every_packet_meets_the_fate_that_its_service_means(
         snapshot in world::snapshot(Upto::Chains),
         packet in world::any_packet(),
@@ -170,7 +171,7 @@ proptest! {
         expect::check(&snapshot, &packet)?;
     }
 
-    #[test]
+    #[graded]
     fn a_packet_that_no_service_names_is_not_touched(
         snapshot in world::snapshot(Upto::Chains),
         ip in any::<u32>(),

@@ -1,5 +1,6 @@
 //! Step 2: every endpoint is as likely as every other.
 
+use graded::graded;
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -16,26 +17,26 @@ fn served_by(n: usize) -> Snapshot {
     Snapshot::collect([&service(json!({}))], [&slice(json!(pods))], NODE)
 }
 
-#[test]
+#[graded]
 fn probabilities_are_printed_with_ten_digits() {
     let printed: Vec<String> = (2..=4).map(balance::probability).collect();
     assert_eq!(printed, ["0.5000000000", "0.3333333333", "0.2500000000"]);
 }
 
-#[test]
+#[graded]
 fn a_single_endpoint_needs_no_toss() {
     let fates = kernel(&served_by(1)).fates(&packet(Origin::Link, POD, "10.96.0.10:80"));
     assert!(matches!(&fates[..], [(_, tosses)] if tosses.is_empty()), "{fates:?}");
 }
 
-#[test]
+#[graded]
 fn a_cluster_ip_with_two_endpoints_reads_as_on_a_real_node() {
     let endpoints = slice(json!([pod("10.244.0.5", NODE), pod("10.244.1.5", "node-2")]));
     let snapshot = Snapshot::collect([&service(json!({}))], [&endpoints], NODE);
     insta::assert_snapshot!(build(&snapshot, &world::config()));
 }
 
-#[test]
+#[graded]
 fn four_endpoints_toss_for_a_quarter_a_third_a_half_and_the_rest() {
     let snapshot = served_by(4);
     let (name, port) = snapshot.services.first_key_value().expect("one");
@@ -43,7 +44,7 @@ fn four_endpoints_toss_for_a_quarter_a_third_a_half_and_the_rest() {
     insta::assert_snapshot!(balance::spread(port, &endpoints).join("\n"));
 }
 
-#[test]
+#[graded]
 fn the_shares_of_up_to_four_endpoints_are_equal_in_exact_arithmetic() {
     for n in 2..=4u128 {
         let fates = kernel(&served_by(n as usize)).fates(&packet(Origin::Link, POD, "10.96.0.10:80"));
@@ -66,7 +67,7 @@ fn the_shares_of_up_to_four_endpoints_are_equal_in_exact_arithmetic() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
-    #[test]
+    #[graded]
     fn of_those_that_remain_each_endpoint_wins_its_fair_share(n in 1usize..150) {
         let fates = kernel(&served_by(n)).fates(&packet(Origin::Link, POD, "10.96.0.10:80"));
         let reached: BTreeSet<Fate> = fates.iter().map(|(fate, _)| fate.clone()).collect();
@@ -83,7 +84,7 @@ proptest! {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn every_packet_meets_the_fate_that_its_service_means(
         snapshot in world::snapshot(Upto::Balance),
         packet in world::any_packet(),
@@ -91,7 +92,7 @@ proptest! {
         expect::check(&snapshot, &packet)?;
     }
 
-    #[test]
+    #[graded]
     fn the_same_cluster_gives_the_same_text_in_any_order_of_slices(split in 0usize..3) {
         let mut pods = [pod("10.244.0.5", NODE), pod("10.244.1.5", "node-2"), pod("10.244.2.5", "node-3")];
         pods.rotate_left(split);

@@ -1,5 +1,6 @@
 //! Step 3: node ports, external addresses, and traffic from outside.
 
+use graded::graded;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -27,12 +28,12 @@ fn all(kernel: &Kernel, origin: Origin, source: std::net::Ipv4Addr, to: &str) ->
     deliveries.collect()
 }
 
-#[test]
+#[graded]
 fn a_node_port_service_reads_as_on_a_real_node() {
     insta::assert_snapshot!(build(&shop(node_port(json!({}))), &world::config()));
 }
 
-#[test]
+#[graded]
 fn a_node_port_leads_to_all_endpoints_and_hides_the_client() {
     let kernel = kernel(&shop(node_port(json!({}))));
     let everyone = ["10.244.0.5", "10.244.1.5", "10.244.2.5"].map(|ip| (ip.to_owned(), true));
@@ -41,7 +42,7 @@ fn a_node_port_leads_to_all_endpoints_and_hides_the_client() {
     assert_eq!(all(&kernel, Origin::Link, POD, "10.89.0.11:30080"), everyone);
 }
 
-#[test]
+#[graded]
 fn a_node_port_works_from_any_node_even_one_without_endpoints() {
     let elsewhere = slice(json!([pod("10.244.1.5", "node-2")]));
     let snapshot = Snapshot::collect([&service(node_port(json!({})))], [&elsewhere], NODE);
@@ -49,7 +50,7 @@ fn a_node_port_works_from_any_node_even_one_without_endpoints() {
     assert_eq!(all(&kernel, Origin::Link, STRANGER, "10.89.0.11:30080"), [("10.244.1.5".into(), true)]);
 }
 
-#[test]
+#[graded]
 fn a_node_port_is_a_port_of_the_node_alone() {
     let kernel = kernel(&shop(node_port(json!({}))));
     let to = "203.0.113.77:30080";
@@ -58,7 +59,7 @@ fn a_node_port_is_a_port_of_the_node_alone() {
     assert_eq!(all(&kernel, Origin::Node, [127, 0, 0, 1].into(), "127.0.0.1:30080").len(), 1);
 }
 
-#[test]
+#[graded]
 fn a_node_port_without_endpoints_is_refused_from_outside_and_from_the_node() {
     let snapshot = Snapshot::collect([&service(node_port(json!({})))], [], NODE);
     let kernel = kernel(&snapshot);
@@ -68,7 +69,7 @@ fn a_node_port_without_endpoints_is_refused_from_outside_and_from_the_node() {
     insta::assert_snapshot!(build(&snapshot, &world::config()));
 }
 
-#[test]
+#[graded]
 fn external_policy_local_keeps_the_clients_address_and_the_node() {
     let snapshot = shop(node_port(json!({"externalTrafficPolicy": "Local"})));
     insta::assert_snapshot!(build(&snapshot, &world::config()));
@@ -76,7 +77,7 @@ fn external_policy_local_keeps_the_clients_address_and_the_node() {
     assert_eq!(all(&kernel, Origin::Link, STRANGER, "10.89.0.11:30080"), [("10.244.0.5".into(), false)]);
 }
 
-#[test]
+#[graded]
 fn external_policy_local_lets_pods_and_the_node_itself_go_everywhere() {
     let kernel = kernel(&shop(node_port(json!({"externalTrafficPolicy": "Local"}))));
     let everyone = |masq| ["10.244.0.5", "10.244.1.5", "10.244.2.5"].map(|ip| (ip.to_owned(), masq));
@@ -85,7 +86,7 @@ fn external_policy_local_lets_pods_and_the_node_itself_go_everywhere() {
     assert_eq!(all(&kernel, Origin::Node, NODE_IP, "10.89.0.11:30080"), everyone(true));
 }
 
-#[test]
+#[graded]
 fn external_policy_local_without_local_endpoints_drops_so_that_a_balancer_goes_on() {
     let elsewhere = slice(json!([pod("10.244.1.5", "node-2")]));
     let local = service(node_port(json!({"externalTrafficPolicy": "Local"})));
@@ -93,7 +94,7 @@ fn external_policy_local_without_local_endpoints_drops_so_that_a_balancer_goes_o
     assert_eq!(all(&kernel, Origin::Link, STRANGER, "10.89.0.11:30080"), [("Dropped".into(), false)]);
 }
 
-#[test]
+#[graded]
 fn an_external_ip_answers_on_the_services_own_port() {
     let snapshot = shop(json!({"externalIPs": ["192.0.2.7"]}));
     let kernel = kernel(&snapshot);
@@ -101,7 +102,7 @@ fn an_external_ip_answers_on_the_services_own_port() {
     assert_eq!(all(&kernel, Origin::Link, STRANGER, "192.0.2.7:81"), [("192.0.2.7".into(), false)]);
 }
 
-#[test]
+#[graded]
 fn a_load_balancers_address_lets_only_its_source_ranges_in() {
     let mut balanced = service(json!({
         "type": "LoadBalancer",
@@ -119,7 +120,7 @@ fn a_load_balancers_address_lets_only_its_source_ranges_in() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn every_packet_meets_the_fate_that_its_service_means(
         snapshot in world::snapshot(Upto::External),
         packet in world::any_packet(),
@@ -127,7 +128,7 @@ proptest! {
         expect::check(&snapshot, &packet)?;
     }
 
-    #[test]
+    #[graded]
     fn external_traffic_is_never_masqueraded_under_policy_local(
         mut snapshot in world::snapshot(Upto::External),
         mut packet in world::any_packet(),

@@ -1,5 +1,6 @@
 //! Step 4: `sessionAffinity: ClientIP`.
 
+use graded::graded;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -26,19 +27,19 @@ fn send(kernel: &mut Kernel, source: std::net::Ipv4Addr, mut losses: u32) -> Str
     to.ip().to_string()
 }
 
-#[test]
+#[graded]
 fn a_service_with_affinity_reads_as_on_a_real_node() {
     insta::assert_snapshot!(build(&shop(json!({"sessionAffinity": "ClientIP"})), &world::config()));
 }
 
-#[test]
+#[graded]
 fn without_affinity_no_rule_remembers_anything() {
     let mut kernel = kernel(&shop(json!({})));
     send(&mut kernel, POD, 0);
     assert!(kernel.lists.is_empty());
 }
 
-#[test]
+#[graded]
 fn a_client_stays_with_its_endpoint_however_the_tosses_fall() {
     let mut kernel = sticky(60);
     assert_eq!(send(&mut kernel, POD, 1), "10.244.1.5");
@@ -48,7 +49,7 @@ fn a_client_stays_with_its_endpoint_however_the_tosses_fall() {
     assert_eq!(send(&mut kernel, FAR_POD, 2), "10.244.2.5", "another client has a choice of its own");
 }
 
-#[test]
+#[graded]
 fn a_client_that_was_silent_for_longer_than_the_timeout_is_given_a_new_endpoint() {
     let mut kernel = sticky(60);
     assert_eq!(send(&mut kernel, POD, 1), "10.244.1.5");
@@ -56,7 +57,7 @@ fn a_client_that_was_silent_for_longer_than_the_timeout_is_given_a_new_endpoint(
     assert_eq!(send(&mut kernel, POD, 0), "10.244.0.5");
 }
 
-#[test]
+#[graded]
 fn every_connection_starts_the_timeout_again() {
     let mut kernel = sticky(60);
     send(&mut kernel, POD, 1);
@@ -67,7 +68,7 @@ fn every_connection_starts_the_timeout_again() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn every_packet_meets_the_fate_that_its_service_means(
         snapshot in world::snapshot(Upto::Affinity),
         packet in world::any_packet(),
@@ -75,7 +76,7 @@ proptest! {
         expect::check(&snapshot, &packet)?;
     }
 
-    #[test]
+    #[graded]
     fn within_the_timeout_a_client_sees_one_endpoint_only(
         visits in proptest::collection::vec((0u8..4, 0u32..3, 0u64..20), 1..30),
     ) {

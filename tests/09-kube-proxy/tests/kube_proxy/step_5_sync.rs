@@ -1,5 +1,6 @@
 //! Step 5: from one table to the next in the fewest words.
 
+use graded::graded;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -31,7 +32,7 @@ fn mentioned(text: &str) -> BTreeSet<&str> {
     text.lines().filter_map(|line| line.strip_prefix(':')?.split(' ').next()).collect()
 }
 
-#[test]
+#[graded]
 fn a_new_endpoint_rewrites_its_services_chain_and_adds_one() {
     let with = |pods: serde_json::Value| {
         let other = json!({
@@ -46,14 +47,14 @@ fn a_new_endpoint_rewrites_its_services_chain_and_adds_one() {
     insta::assert_snapshot!(restore(&Installed::exactly(&before), &after));
 }
 
-#[test]
+#[graded]
 fn the_last_endpoint_that_goes_takes_its_chains_along() {
     let before = Snapshot::collect([&service(json!({}))], [&slice(json!([pod("10.244.0.5", NODE)]))], NODE);
     let after = Snapshot::collect([&service(json!({}))], [], NODE);
     insta::assert_snapshot!(restore(&Installed::exactly(&rules(&before)), &rules(&after)));
 }
 
-#[test]
+#[graded]
 fn a_chain_is_written_if_it_is_missing_different_or_unknown_and_goes_if_nobody_wants_it() {
     let chain = |name: &str, rule: &str| (name.to_owned(), vec![rule.to_owned()]);
     let wanted =
@@ -70,7 +71,7 @@ fn a_chain_is_written_if_it_is_missing_different_or_unknown_and_goes_if_nobody_w
     assert_eq!(stale, ["stale"]);
 }
 
-#[test]
+#[graded]
 fn chains_of_others_are_never_touched() {
     let foreign = ["KUBE-ROUTER-X", "DOCKER", "KUBE-FIREWALL", "CNI-HOSTPORT-DNAT"];
     let found = Installed::found(foreign.map(|chain| (Table::Nat, chain.to_owned())));
@@ -81,7 +82,7 @@ fn chains_of_others_are_never_touched() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn incremental_equals_full(a in world::snapshot(Upto::Affinity), b in world::snapshot(Upto::Affinity)) {
         let (a, b) = (rules(&a), rules(&b));
         let mut tables = full(&a);
@@ -90,7 +91,7 @@ proptest! {
         prop_assert_eq!(tables, full(&b));
     }
 
-    #[test]
+    #[graded]
     fn a_restart_takes_over_what_it_finds(a in world::snapshot(Upto::Affinity), b in world::snapshot(Upto::Affinity)) {
         let (a, b) = (rules(&a), rules(&b));
         let mut tables = full(&a);
@@ -99,7 +100,7 @@ proptest! {
         prop_assert_eq!(tables, full(&b));
     }
 
-    #[test]
+    #[graded]
     fn what_did_not_change_is_not_mentioned(a in world::snapshot(Upto::Affinity), b in world::snapshot(Upto::Affinity)) {
         let (a, b) = (rules(&a), rules(&b));
         for (table, chains) in b.tables() {

@@ -1,5 +1,6 @@
 //! Who may say what he is.
 
+use graded::graded;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::heart::AddressPlan;
@@ -38,7 +39,7 @@ fn table(certificates: &[Certificate]) -> String {
         .collect()
 }
 
-#[test]
+#[graded]
 fn a_cluster_of_one_node_has_these_certificates() {
     insta::assert_snapshot!(table(&plan(1)), @r#"
     apiserver by Cluster
@@ -77,7 +78,7 @@ fn a_cluster_of_one_node_has_these_certificates() {
     "#);
 }
 
-#[test]
+#[graded]
 fn the_api_server_is_certified_for_every_way_that_leads_to_it() {
     let addresses = AddressPlan::default();
     let plan = plan(2);
@@ -102,7 +103,7 @@ fn the_api_server_is_certified_for_every_way_that_leads_to_it() {
     }
 }
 
-#[test]
+#[graded]
 fn a_server_certificate_names_addresses_and_a_client_certificate_none() {
     for it in plan(3) {
         assert_eq!(
@@ -121,7 +122,7 @@ fn a_server_certificate_names_addresses_and_a_client_certificate_none() {
     }
 }
 
-#[test]
+#[graded]
 fn no_cluster_certificate_opens_the_store() {
     let of_etcd: Vec<String> =
         plan(2).into_iter().filter(|it| it.authority == Authority::Etcd).map(|it| it.path).collect();
@@ -129,7 +130,7 @@ fn no_cluster_certificate_opens_the_store() {
     assert_eq!(of_etcd, ["apiserver-etcd-client", "etcd/server", "etcd/healthcheck-client"]);
 }
 
-#[test]
+#[graded]
 fn only_the_administrator_and_the_api_server_are_masters() {
     let masters: Vec<String> = plan(2)
         .into_iter()
@@ -143,7 +144,7 @@ fn only_the_administrator_and_the_api_server_are_masters() {
     );
 }
 
-#[test]
+#[graded]
 fn a_kubelet_is_a_node_to_the_api_server_and_nothing_more() {
     for it in plan(3).iter().filter(|it| it.path.starts_with("nodes/")) {
         let node = it.path.split('/').nth(1).expect("nodes/NAME/…");
@@ -156,7 +157,7 @@ fn a_kubelet_is_a_node_to_the_api_server_and_nothing_more() {
     }
 }
 
-#[test]
+#[graded]
 fn no_two_clients_are_the_same_user_and_no_two_certificates_the_same_file() {
     let plan = plan(20);
     let paths: BTreeSet<&str> = plan.iter().map(|it| it.path.as_str()).collect();
@@ -170,18 +171,18 @@ fn no_two_clients_are_the_same_user_and_no_two_certificates_the_same_file() {
     }
 }
 
-#[test]
+#[graded]
 fn a_second_up_issues_nothing() {
     assert_eq!(to_issue(&plan(2), &plan(2)), []);
 }
 
-#[test]
+#[graded]
 fn a_new_node_gets_certificates_and_the_others_keep_theirs() {
     let issued: Vec<String> = to_issue(&plan(2), &plan(3)).into_iter().map(|it| it.path).collect();
     assert_eq!(issued, ["nodes/node-3/kubelet-client", "nodes/node-3/kubelet"]);
 }
 
-#[test]
+#[graded]
 fn a_certificate_that_says_something_else_than_it_should_is_issued_anew() {
     let mut have = plan(1);
     let old = have.iter_mut().find(|it| it.path == "apiserver").expect("the API server has a certificate");
@@ -190,7 +191,7 @@ fn a_certificate_that_says_something_else_than_it_should_is_issued_anew() {
     assert_eq!(issued, ["apiserver"]);
 }
 
-#[test]
+#[graded]
 fn a_kubeconfig_carries_all_that_a_client_needs() {
     let wanted = Kubeconfig {
         certificate: "admin".into(),

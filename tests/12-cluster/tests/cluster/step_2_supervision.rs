@@ -1,5 +1,6 @@
 //! Who is started again, when, and in which order everything ends.
 
+use graded::graded;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ impl Machine {
     }
 }
 
-#[test]
+#[graded]
 fn the_pauses_are_none_then_doubling_up_to_the_bound() {
     let policy = Policy::default();
     let pauses: Vec<u128> = (1..=9).map(|failures| policy.pause(failures).as_millis()).collect();
@@ -105,7 +106,7 @@ fn the_pauses_are_none_then_doubling_up_to_the_bound() {
     );
 }
 
-#[test]
+#[graded]
 fn a_unit_that_dies_is_started_again_at_once() {
     let mut machine = Machine::new(&[("apiserver", 1)]);
     machine.pass(ms(500));
@@ -118,7 +119,7 @@ fn a_unit_that_dies_is_started_again_at_once() {
     assert_eq!(machine.supervisor.units()["apiserver"].restarts, 1);
 }
 
-#[test]
+#[graded]
 fn a_unit_that_dies_again_and_again_waits_longer_each_time() {
     let mut machine = Machine::new(&[("store", 0)]);
     machine.obey();
@@ -140,7 +141,7 @@ fn a_unit_that_dies_again_and_again_waits_longer_each_time() {
     ");
 }
 
-#[test]
+#[graded]
 fn ten_healthy_seconds_make_the_next_death_the_first_again() {
     let mut machine = Machine::new(&[("store", 0)]);
     machine.obey();
@@ -162,7 +163,7 @@ fn ten_healthy_seconds_make_the_next_death_the_first_again() {
     assert_eq!(machine.told(), "20299 died store\n20299 start store");
 }
 
-#[test]
+#[graded]
 fn a_program_that_cannot_be_started_has_pauses_too() {
     let mut supervisor = Supervisor::new(Policy::default());
     supervisor.add("store", 0);
@@ -176,7 +177,7 @@ fn a_program_that_cannot_be_started_has_pauses_too() {
     assert_eq!(supervisor.units()["store"].last_exit, Some(Exit::NotStarted));
 }
 
-#[test]
+#[graded]
 fn a_unit_that_was_stopped_rests_until_somebody_starts_it() {
     let mut machine = Machine::new(&[("node-1", 3)]);
     machine.pass(ms(100));
@@ -195,7 +196,7 @@ fn a_unit_that_was_stopped_rests_until_somebody_starts_it() {
     assert_eq!(machine.supervisor.units()["node-1"].restarts, 0, "to be switched on is no restart");
 }
 
-#[test]
+#[graded]
 fn a_unit_that_waits_for_its_restart_can_be_stopped() {
     let mut machine = Machine::new(&[("store", 0)]);
     machine.obey();
@@ -207,7 +208,7 @@ fn a_unit_that_waits_for_its_restart_can_be_stopped() {
     assert_eq!(machine.told().lines().last(), Some("0 died store"));
 }
 
-#[test]
+#[graded]
 fn who_does_not_listen_is_killed_once() {
     let mut machine = Machine::new(&[("kubelet", 1)]);
     machine.obey();
@@ -220,7 +221,7 @@ fn who_does_not_listen_is_killed_once() {
     ");
 }
 
-#[test]
+#[graded]
 fn a_unit_that_is_wanted_again_while_it_stops_starts_when_it_has_stopped() {
     let mut machine = Machine::new(&[("node-1", 3)]);
     machine.obey();
@@ -239,7 +240,7 @@ fn a_unit_that_is_wanted_again_while_it_stops_starts_when_it_has_stopped() {
     ");
 }
 
-#[test]
+#[graded]
 fn at_the_end_what_others_depend_on_stops_last() {
     let mut machine =
         Machine::new(&[("store", 0), ("apiserver", 1), ("scheduler", 2), ("node-1", 3), ("node-2", 3)]);
@@ -266,7 +267,7 @@ fn at_the_end_what_others_depend_on_stops_last() {
     ");
 }
 
-#[test]
+#[graded]
 fn at_the_end_nothing_is_started_any_more() {
     let mut machine = Machine::new(&[("store", 0), ("apiserver", 1), ("scheduler", 2)]);
     machine.obey();
@@ -280,7 +281,7 @@ fn at_the_end_nothing_is_started_any_more() {
     assert_eq!(machine.told(), "0 term scheduler\n0 died apiserver");
 }
 
-#[test]
+#[graded]
 fn the_end_of_an_orphan_concerns_nobody() {
     let mut machine = Machine::new(&[("store", 0)]);
     machine.obey();
@@ -308,7 +309,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 proptest! {
     /// The second oracle: who was last asked for, and who has a process.
-    #[test]
+    #[graded]
     fn whatever_happens_in_the_end_exactly_those_run_that_are_wanted(story in proptest::collection::vec(happening(), 0..60)) {
         let names = ["a", "b", "c"];
         let mut machine = Machine::new(&[("a", 0), ("b", 1), ("c", 1)]);

@@ -1,5 +1,6 @@
 //! Who lives where, and what a machine can see.
 
+use graded::graded;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -68,7 +69,7 @@ fn table(steps: &[Step]) -> String {
         .join("\n")
 }
 
-#[test]
+#[graded]
 fn the_address_plan_is_the_documented_one() {
     let plan = AddressPlan::default();
     assert_eq!(plan.control_plane(), Ipv4Addr::new(10, 89, 0, 1));
@@ -83,7 +84,7 @@ fn the_address_plan_is_the_documented_one() {
     assert_eq!(nodes, ["node-1 10.89.0.11", "node-2 10.89.0.12", "node-3 10.89.0.13"]);
 }
 
-#[test]
+#[graded]
 fn more_nodes_than_addresses_are_refused_with_the_number_that_fits() {
     let plan = AddressPlan::default();
     let last = plan.nodes(244).expect("244 fit").pop().expect("there is a last one");
@@ -93,7 +94,7 @@ fn more_nodes_than_addresses_are_refused_with_the_number_that_fits() {
     assert_eq!(plan.nodes(0), Err(PlanError::NoNodes));
 }
 
-#[test]
+#[graded]
 fn a_network_is_written_with_its_prefix_and_nothing_behind_it() {
     for wrong in ["10.89.0.0", "10.89.0.1/24", "10.89.0.0/33", "10.89.0.0/0", "10.89.0/24", "ten/24", ""] {
         assert_eq!(wrong.parse::<Cidr>(), Err(PlanError::NotACidr { text: wrong.into() }));
@@ -101,7 +102,7 @@ fn a_network_is_written_with_its_prefix_and_nothing_behind_it() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn the_nth_address_lies_inside_and_is_neither_the_first_nor_the_last(bits: u32, prefix in 8..=32_u8, n: u32) {
         let mask = u32::MAX << (32 - u32::from(prefix));
         let cidr: Cidr = format!("{}/{prefix}", Ipv4Addr::from(bits & mask)).parse().expect("a network");
@@ -119,7 +120,7 @@ proptest! {
     }
 }
 
-#[test]
+#[graded]
 fn a_node_on_a_host_with_cgroups_of_version_1() {
     insta::assert_snapshot!(table(&plan(&everything()[0])), @r"
     tmpfs   /new 755
@@ -165,7 +166,7 @@ fn a_node_on_a_host_with_cgroups_of_version_1() {
     ");
 }
 
-#[test]
+#[graded]
 fn a_node_of_an_ordinary_user_has_no_groups_and_an_unhidden_proc() {
     let steps = plan(&everything()[2]);
     assert!(!table(&steps).contains("cgroup"));
@@ -178,7 +179,7 @@ fn a_node_of_an_ordinary_user_has_no_groups_and_an_unhidden_proc() {
     );
 }
 
-#[test]
+#[graded]
 fn nothing_that_a_node_writes_lies_outside_the_home() {
     for host in everything() {
         for step in plan(&host) {
@@ -190,7 +191,7 @@ fn nothing_that_a_node_writes_lies_outside_the_home() {
     }
 }
 
-#[test]
+#[graded]
 fn no_node_sees_another_nodes_files_or_the_clusters_keys() {
     for host in everything() {
         for step in plan(&host) {
@@ -207,7 +208,7 @@ fn no_node_sees_another_nodes_files_or_the_clusters_keys() {
     }
 }
 
-#[test]
+#[graded]
 fn root_of_the_host_cannot_reach_the_kernels_switches_apart_from_the_networks() {
     let steps = plan(&everything()[0]);
     let at = |wanted: &str| {
@@ -228,7 +229,7 @@ fn root_of_the_host_cannot_reach_the_kernels_switches_apart_from_the_networks() 
     );
 }
 
-#[test]
+#[graded]
 fn a_mount_never_hides_what_an_earlier_step_made() {
     for host in everything() {
         for plan in [plan(&host), mounts::sandbox(&host)] {
@@ -252,7 +253,7 @@ fn a_mount_never_hides_what_an_earlier_step_made() {
     }
 }
 
-#[test]
+#[graded]
 fn system_folders_stay_what_they_are_on_the_host() {
     let steps = plan(&everything()[0]);
     let bin = Step::Link { path: "/new/bin".into(), target: "usr/bin".into() };
@@ -263,7 +264,7 @@ fn system_folders_stay_what_they_are_on_the_host() {
     );
 }
 
-#[test]
+#[graded]
 fn version_2_is_one_tree_and_version_1_a_folder_of_hierarchies() {
     let of = |host: &Host| -> Vec<String> {
         plan(host)
@@ -280,7 +281,7 @@ fn version_2_is_one_tree_and_version_1_a_folder_of_hierarchies() {
     assert_eq!(of(&v2), ["cgroup  /new/sys/fs/cgroup "]);
 }
 
-#[test]
+#[graded]
 fn the_sandbox_has_its_own_processes_devices_and_run_time_files() {
     insta::assert_snapshot!(table(&mounts::sandbox(&everything()[1])), @r"
     proc    /proc

@@ -1,5 +1,6 @@
 //! How each program is started.
 
+use graded::graded;
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -28,7 +29,7 @@ fn listing(components: &[Component]) -> String {
     components.iter().map(|it| format!("{} {}\n", it.tier, it.arguments.join("\n    "))).collect()
 }
 
-#[test]
+#[graded]
 fn the_control_plane_has_upstreams_flags() {
     insta::assert_snapshot!(listing(&control_plane(&plan())), @r"
     0 store
@@ -70,7 +71,7 @@ fn the_control_plane_has_upstreams_flags() {
     ");
 }
 
-#[test]
+#[graded]
 fn a_node_has_upstreams_flags() {
     insta::assert_snapshot!(listing(&node_components()), @r"
     0 runtime
@@ -100,7 +101,7 @@ fn a_node_has_upstreams_flags() {
     ");
 }
 
-#[test]
+#[graded]
 fn the_store_stops_last_and_the_api_server_before_it() {
     let tier = |name: &str| control_plane(&plan()).into_iter().find(|it| it.name == name).expect(name).tier;
     assert!(tier("store") < tier("apiserver"));
@@ -108,7 +109,7 @@ fn the_store_stops_last_and_the_api_server_before_it() {
     assert!(tier("apiserver") < tier("controller-manager"));
 }
 
-#[test]
+#[graded]
 fn every_component_that_can_be_set_is_started_and_no_other() {
     let started = |components: Vec<Component>| -> BTreeSet<String> {
         components.into_iter().map(|it| it.name).collect()
@@ -117,7 +118,7 @@ fn every_component_that_can_be_set_is_started_and_no_other() {
     assert_eq!(started(node_components()), commands::ON_EACH_NODE.map(str::to_owned).into());
 }
 
-#[test]
+#[graded]
 fn a_node_knows_no_path_of_the_host() {
     for component in node_components() {
         for argument in &component.arguments[1..] {
@@ -131,7 +132,7 @@ fn a_node_knows_no_path_of_the_host() {
     }
 }
 
-#[test]
+#[graded]
 fn a_setting_replaces_the_flag_of_its_name() {
     let settings = ["kubelet.node-ip=10.0.0.9".parse().expect("a setting")];
     let mut kubelet =
@@ -143,7 +144,7 @@ fn a_setting_replaces_the_flag_of_its_name() {
     assert_eq!(ips, ["--node-ip=10.0.0.9"]);
 }
 
-#[test]
+#[graded]
 fn a_setting_for_one_component_leaves_the_others_alone() {
     let settings = ["kubelet.kubeconfig=/tmp/x".parse().expect("a setting")];
     let mut proxy =
@@ -153,7 +154,7 @@ fn a_setting_for_one_component_leaves_the_others_alone() {
     assert_eq!(proxy, before);
 }
 
-#[test]
+#[graded]
 fn a_flag_whose_name_only_begins_alike_stays() {
     let settings = ["controller-manager.cluster=x".parse().expect("a setting")];
     let mut component =
@@ -166,7 +167,7 @@ fn a_flag_whose_name_only_begins_alike_stays() {
     );
 }
 
-#[test]
+#[graded]
 fn a_flag_can_be_set_several_times() {
     let settings: Vec<Setting> = ["kubelet.node-labels=a=1", "kubelet.node-labels=b=2"]
         .iter()
@@ -178,7 +179,7 @@ fn a_flag_can_be_set_several_times() {
     assert!(kubelet.arguments.ends_with(&["--node-labels=a=1".to_owned(), "--node-labels=b=2".to_owned()]));
 }
 
-#[test]
+#[graded]
 fn the_value_of_a_setting_may_hold_anything() {
     let setting: Setting =
         "store.listen-client-urls=https://127.0.0.1:2379?a=b.c".parse().expect("a setting");
@@ -190,7 +191,7 @@ fn the_value_of_a_setting_may_hold_anything() {
     assert_eq!(dashed.flag, "name");
 }
 
-#[test]
+#[graded]
 fn what_is_no_setting_is_refused_with_a_hint() {
     for wrong in ["", "kubelet", "kubelet.x", "kubelet=x", ".x=y", "kubelet.=x", "kubelet.--=x"] {
         assert_eq!(wrong.parse::<Setting>(), Err(PlanError::NotASetting { text: wrong.into() }));
@@ -200,14 +201,14 @@ fn what_is_no_setting_is_refused_with_a_hint() {
 }
 
 proptest! {
-    #[test]
+    #[graded]
     fn a_setting_reads_back_as_it_was_written(flag in "[a-z][a-z-]{0,20}", value in ".{0,40}") {
         let text = format!("kubelet.{flag}={value}");
         let setting: Setting = text.parse().expect("a setting");
         prop_assert_eq!(setting.to_string(), text);
     }
 
-    #[test]
+    #[graded]
     fn settings_applied_twice_are_settings_applied_once(pairs in proptest::collection::vec(("[ab]{1,2}", "[xy=]{0,2}"), 0..6)) {
         let settings: Vec<Setting> = pairs.iter().map(|(flag, value)| format!("kubelet.{flag}={value}").parse().expect("a setting")).collect();
         let mut once = node_components().remove(1);

@@ -1,0 +1,3 @@
+//! # Labs from solutions
+
+pub mod sync;
