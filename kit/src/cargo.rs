@@ -55,9 +55,13 @@ pub fn build(place: &Place, args: &[&str]) -> Result<Vec<Artifact>> {
     Ok(artifacts(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// The program `coracle`, built.
-pub fn build_coracle(place: &Place, release: bool) -> Result<PathBuf> {
+/// The program `coracle`, built; `mine` names the chapters whose core is the student's.
+pub fn build_coracle(place: &Place, release: bool, mine: &[String]) -> Result<PathBuf> {
     let mut args = vec!["build", "--package", "cluster"];
+    let features = mine.iter().map(|number| format!("lab-{number}")).collect::<Vec<_>>().join(",");
+    if !features.is_empty() {
+        args.extend(["--features", &features]);
+    }
     if release {
         args.push("--release");
     }

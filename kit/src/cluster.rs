@@ -27,7 +27,7 @@ pub fn stop(place: &Place, verb: &str, rest: &[OsString]) -> Result<ExitCode> {
 pub fn image(place: &Place, rest: &[OsString]) -> Result<ExitCode> {
     let mut coracle = match place.coracle() {
         Ok(coracle) => coracle,
-        Err(_) => place.command(cargo::build_coracle(place, false)?),
+        Err(_) => place.command(cargo::build_coracle(place, false, &[])?),
     };
     become_program(coracle.arg("image").args(rest))
 }

@@ -46,6 +46,17 @@ impl Place {
         status.arg("status").output().is_ok_and(|output| output.status.success())
     }
 
+    /// The chapters whose core is the student's in the cluster that is up; `None` if none is.
+    pub fn running_mine(&self) -> Option<Vec<String>> {
+        let output = self.coracle().ok()?.args(["status", "--output", "json"]).output().ok()?;
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+        if status["up"] != true {
+            return None;
+        }
+        let mine = status["mine"].as_array().into_iter().flatten();
+        Some(mine.filter_map(|number| number.as_str().map(str::to_owned)).collect())
+    }
+
     pub fn kubeconfig(&self) -> Result<PathBuf> {
         let path = self.home.join("kubeconfig");
         if !path.exists() {

@@ -54,6 +54,9 @@ pub struct Status {
     pub limits: String,
     /// Which user ids exist inside.
     pub ids: String,
+    /// The chapters whose core is the student's: `05`.
+    #[serde(default)]
+    pub mine: Vec<String>,
     pub components: Vec<UnitStatus>,
 }
 

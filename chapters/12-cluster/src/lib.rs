@@ -81,6 +81,7 @@ pub mod ids;
 pub mod images;
 pub mod init;
 pub mod logs;
+pub mod mine;
 pub mod mounts;
 pub mod network;
 pub mod pause;

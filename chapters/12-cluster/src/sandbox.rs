@@ -30,7 +30,7 @@ use crate::home::{Home, read_json};
 use crate::init::{NodeSpec, until};
 use crate::network::Network;
 use crate::programs::{self, Programs, pid_of};
-use crate::{cgroups, mounts, sys};
+use crate::{cgroups, mine, mounts, sys};
 
 /// Nodes stop before the control plane, and the store (tier 0) last of all.
 const NODE_TIER: u8 = 3;
@@ -409,7 +409,7 @@ impl Sandbox {
             Cgroups::V1(hierarchies) => format!("cgroup v1 ({})", hierarchies.join(", ")),
             Cgroups::V2 => "cgroup v2".to_owned(),
         };
-        Status { limits, ids: self.spec.ids.clone(), components }
+        Status { limits, ids: self.spec.ids.clone(), mine: mine::chapters(), components }
     }
 }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::control::{Client, Phase, UnitStatus};
 use crate::home::Home;
+use crate::mine::made_of;
 use crate::processes::Processes;
 use crate::ready::is_ready;
 
@@ -36,6 +37,8 @@ struct Report {
     kubeconfig: String,
     limits: String,
     ids: String,
+    /// The chapters whose core is the student's.
+    mine: Vec<String>,
     components: Vec<Line>,
     /// In KiB: what all processes of the sandbox use, shared pages divided among those who share them.
     memory: u64,
@@ -52,6 +55,8 @@ struct Line {
     /// For a node: `True`, `False` or `Unknown`.
     #[serde(skip_serializing_if = "Option::is_none")]
     ready: Option<&'static str>,
+    /// Of the chapters that the process is made of, those whose core is the student's.
+    mine: Vec<&'static str>,
 }
 
 /// Prints the status; whether the cluster is up.
@@ -84,7 +89,9 @@ pub fn run(home: &Home, args: &Args) -> Result<bool> {
             };
             let host_pid = machine.zip(unit.pid).and_then(|(machine, pid)| processes.translate(machine, pid));
             let ready = is_node(&unit.name).then(|| readiness(&nodes, &unit));
-            Line { host_pid, memory: host_pid.and_then(memory_of), ready, unit }
+            let mut mine = made_of(&unit.name).to_vec();
+            mine.retain(|chapter| status.mine.iter().any(|own| own == chapter));
+            Line { host_pid, memory: host_pid.and_then(memory_of), ready, mine, unit }
         })
         .collect();
     components.sort_by_key(|line| order(&line.unit.name));
@@ -94,6 +101,7 @@ pub fn run(home: &Home, args: &Args) -> Result<bool> {
         kubeconfig: home.kubeconfig().display().to_string(),
         limits: status.limits,
         ids: status.ids,
+        mine: status.mine,
         components,
         memory: processes.below(sandbox).filter_map(memory_of).sum(),
     };
@@ -139,10 +147,12 @@ fn memory_of(pid: u32) -> Option<u64> {
 }
 
 fn print(report: &Report) {
-    println!(
-        "{:<24} {:<9} {:>8} {:>9} {:>9} {:>8}  READY",
-        "NAME", "STATE", "PID", "UP", "RESTARTS", "MEMORY"
+    let yours = if report.mine.is_empty() { "" } else { "YOURS" };
+    let header = format!(
+        "{:<24} {:<9} {:>8} {:>9} {:>9} {:>8}  {:<7}  {yours}",
+        "NAME", "STATE", "PID", "UP", "RESTARTS", "MEMORY", "READY"
     );
+    println!("{}", header.trim_end());
     for line in &report.components {
         let unit = &line.unit;
         let pid = line.host_pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
@@ -150,7 +160,12 @@ fn print(report: &Report) {
         let up = unit.since.map_or_else(|| "-".to_owned(), age);
         let state = if unit.state == Phase::Waiting { "restarts".to_owned() } else { unit.state.to_string() };
         let ready = line.ready.unwrap_or_default();
-        println!("{:<24} {state:<9} {pid:>8} {up:>9} {:>9} {memory:>8}  {ready}", unit.name, unit.restarts);
+        let yours = line.mine.join(" ");
+        let text = format!(
+            "{:<24} {state:<9} {pid:>8} {up:>9} {:>9} {memory:>8}  {ready:<7}  {yours}",
+            unit.name, unit.restarts
+        );
+        println!("{}", text.trim_end());
     }
     println!(
         "\nuser ids    {}\nlimits      {}\nmemory      {} in all",
@@ -159,6 +174,9 @@ fn print(report: &Report) {
         megabytes(report.memory)
     );
     println!("kubeconfig  {}", report.kubeconfig);
+    if !report.mine.is_empty() {
+        println!("yours       chapters {}: your cores, the rest is the reference", report.mine.join(", "));
+    }
 }
 
 fn megabytes(kib: u64) -> String {
