@@ -19,7 +19,11 @@ struct House {
 enum Room {
     Shell(u8),
     Core(u8),
+    /// A core with holes, for a student to fill.
+    Lab(u8),
     Suite(u8),
+    /// What every suite stands on.
+    Graded,
     Kit,
     EndToEnd,
 }
@@ -44,8 +48,10 @@ impl House {
         match (wing.as_str(), number) {
             ("chapters", Some(n)) => Room::Shell(n),
             ("solutions", Some(n)) => Room::Core(n),
+            ("labs", Some(n)) => Room::Lab(n),
             ("tests", Some(n)) => Room::Suite(n),
             ("tests", None) if name == "cluster" => Room::EndToEnd,
+            ("tests", None) if name == "graded" => Room::Graded,
             ("kit", _) => Room::Kit,
             _ => panic!("{} stands in no room of the house", path.display()),
         }
@@ -95,7 +101,7 @@ impl House {
 fn a_core_uses_chapter_00_and_pure_libraries_alone() {
     let house = House::visit();
     for (name, (room, uses)) in house.members() {
-        let Room::Core(number) = room else { continue };
+        let (Room::Core(number) | Room::Lab(number)) = room else { continue };
         for used in uses.keys() {
             assert!(
                 used == "objects",
@@ -123,8 +129,8 @@ fn a_shell_uses_its_own_core_and_the_chapters_below_it() {
         for (used, other) in uses {
             let allowed = match other {
                 Room::Shell(n) => n < number,
-                Room::Core(n) => n == number,
-                Room::Suite(_) | Room::Kit | Room::EndToEnd => false,
+                Room::Core(n) | Room::Lab(n) => n == number,
+                Room::Suite(_) | Room::Graded | Room::Kit | Room::EndToEnd => false,
             };
             assert!(allowed, "the shell {name} (chapter {number:02}) may not use {used} ({other:?})");
         }
@@ -135,7 +141,7 @@ fn a_shell_uses_its_own_core_and_the_chapters_below_it() {
 fn only_a_chapters_shell_and_suite_name_its_core() {
     for (name, (room, uses)) in House::visit().members() {
         for (used, other) in uses {
-            let Room::Core(n) = other else { continue };
+            let (Room::Core(n) | Room::Lab(n)) = other else { continue };
             assert!(
                 room == Room::Shell(n) || room == Room::Suite(n),
                 "{name} names {used}; go through the shell of chapter {n:02}"
@@ -171,6 +177,7 @@ fn every_chapter_has_its_rooms_under_one_name() {
     };
     let chapters = names("chapters");
     assert_eq!(chapters, names("solutions"));
+    assert_eq!(chapters, names("labs"));
     assert_eq!(chapters, names("tests"));
     for chapter in &chapters {
         let page = house.root.join("book/src").join(format!("{chapter}.md"));
@@ -189,16 +196,19 @@ fn a_shell_takes_its_core_in_one_place() {
         };
         let package = house.metadata.packages.iter().find(|package| package.name == name).expect("a member");
         let sources = package.manifest_path.parent().expect("a manifest has a folder").join("src");
-        let symbol = core.replace('-', "_");
-        let places: Vec<PathBuf> = rust_files(sources.as_std_path())
-            .into_iter()
-            .filter(|file| std::fs::read_to_string(file).is_ok_and(|text| text.contains(&symbol)))
-            .collect();
-        assert_eq!(
-            places.len(),
-            1,
-            "{name} names {symbol} in {places:?}; the one place is `pub use {symbol} as heart;`"
-        );
+        let solution = core.replace('-', "_");
+        for symbol in [solution.replace("_solution", "_lab"), solution] {
+            let places: Vec<PathBuf> = rust_files(sources.as_std_path())
+                .into_iter()
+                .filter(|file| std::fs::read_to_string(file).is_ok_and(|text| text.contains(&symbol)))
+                .collect();
+            let lib = sources.as_std_path().join("lib.rs");
+            assert_eq!(
+                places,
+                [lib],
+                "{name} names {symbol} in one place: `pub use {symbol} as heart;` in lib.rs"
+            );
+        }
     }
 }
 
