@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::cargo::{self, Artifact};
+use crate::chapters::Chapter;
 use crate::place::Place;
 use crate::test_log::{self, Line};
 use crate::{say, setup};
@@ -52,6 +53,9 @@ pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
     let artifacts = cargo::build(place, &build)?;
     println!("{} ({})", say::bold("Running the tests"), say::time(start.elapsed()));
     let report = run_tests(place, args.all, &selected, &artifacts)?;
+    if args.all {
+        failed.extend(proofs(place)?);
+    }
     print_summary(&report);
     let total: usize = report.rooms.values().map(|room| room.result.passed).sum();
     let wrong: usize = report.rooms.values().map(|room| room.result.failed).sum();
@@ -69,32 +73,56 @@ pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
 
 fn selection(only: &[String]) -> Vec<String> {
     let by_package = only.iter().any(|word| word == "-p" || word.starts_with("--package"));
-    let everything = (!by_package).then(|| "--workspace".to_owned());
-    everything.into_iter().chain(only.iter().cloned()).collect()
+    // A student's core, half written, must not keep the tests of everything else from running.
+    let everything = ["--workspace", "--exclude", "*-lab"].map(str::to_owned);
+    let everything = everything.into_iter().filter(|_| !by_package);
+    everything.chain(only.iter().cloned()).collect()
 }
 
 /// Formatting, lints, documentation: those that fail, by name.
 fn checks(place: &Place) -> Result<Vec<String>> {
+    let labs =
+        Chapter::all(place)?.iter().map(|chapter| format!("lab-{}", chapter.number)).collect::<Vec<_>>();
+    let labs = labs.join(",");
     let all = [
         ("formatting", vec!["fmt", "--all", "--check"]),
         ("lints", vec!["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
-        ("documentation", vec!["doc", "--workspace", "--no-deps"]),
+        ("documentation", vec!["doc", "--workspace", "--exclude", "*-lab", "--no-deps"]),
+        ("a cluster of labs compiles", vec!["check", "--package", "cluster", "--features", &labs]),
     ];
     let mut failed = Vec::new();
     for (name, args) in all {
-        let start = Instant::now();
-        let status = cargo::command(place)
-            .args(&args)
-            .env("RUSTDOCFLAGS", "-D warnings")
-            .status()
-            .context("cannot run cargo")?;
-        let word = if status.success() { say::green("ok") } else { say::red("FAILED") };
-        println!("{word:<8} {name} ({})", say::time(start.elapsed()));
-        if !status.success() {
-            failed.push(name.to_owned());
-        }
+        let mut cargo = cargo::command(place);
+        cargo.args(&args).env("RUSTDOCFLAGS", "-D warnings");
+        failed.extend(failure(name, &mut cargo)?);
     }
     Ok(failed)
+}
+
+/// What the kit proves by commands of its own: the labs and the book.
+fn proofs(place: &Place) -> Result<Vec<String>> {
+    let all = [
+        ("labs are in step with solutions", vec!["sync-labs", "--check"]),
+        ("labs can be solved, and their tests judge", vec!["verify-labs"]),
+        ("the book is whole", vec!["book", "--check"]),
+        ("the book's commands print what it says", vec!["book", "--run"]),
+    ];
+    let kit = std::env::current_exe().context("the kit does not find itself")?;
+    let mut failed = Vec::new();
+    for (name, args) in all {
+        println!("\n{}", say::bold(&format!("cargo kit {}", args.join(" "))));
+        failed.extend(failure(name, place.command(&kit).args(&args))?);
+    }
+    Ok(failed)
+}
+
+/// Runs a check; its name if it failed.
+fn failure(name: &str, command: &mut Command) -> Result<Option<String>> {
+    let start = Instant::now();
+    let status = command.status().with_context(|| format!("cannot run what checks that {name}"))?;
+    let word = if status.success() { say::green("ok") } else { say::red("FAILED") };
+    println!("{word:<8} {name} ({})", say::time(start.elapsed()));
+    Ok((!status.success()).then(|| name.to_owned()))
 }
 
 fn run_tests(place: &Place, long: bool, selected: &[String], artifacts: &[Artifact]) -> Result<Report> {
