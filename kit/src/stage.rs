@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::chapters::Chapter;
+use crate::exam::Suite;
 use crate::place::Place;
 
 /// The core that a staged suite judges.
@@ -33,7 +34,7 @@ pub struct Stage {
 
 /// A suite that compiled, or what the compiler said.
 pub enum Built {
-    Suite(PathBuf),
+    Suite(Suite),
     Refused(String),
 }
 

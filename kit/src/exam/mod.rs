@@ -3,10 +3,20 @@
 //! Runs tests of a grading suite, each in a process of its own, and believes nothing but the token that
 //! comes back from the end of a test's body (the protocol is told in `tests/graded/src/lib.rs`).
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+
+/// A chapter's tests, as one program.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    pub program: PathBuf,
+    /// The workspace in which it was compiled: the names of its snapshots begin there.
+    pub root: PathBuf,
+    /// Its own folder, where its tests run: `tests/05-scheduler`.
+    pub folder: PathBuf,
+}
 
 /// What one test may use, and what all of them together may.
 #[derive(Clone, Debug)]
@@ -53,20 +63,20 @@ pub enum Outcome {
 }
 
 /// The names of a suite's tests, as its program lists them.
-pub fn list(program: &Path) -> Result<Vec<String>> {
-    let _ = program;
+pub fn list(suite: &Suite) -> Result<Vec<String>> {
+    let _ = suite;
     todo!()
 }
 
-/// Lets `tests` of `program` sit, and calls `judged` for each as it ends; the verdicts come in the order
+/// Lets `tests` of a suite sit, and calls `judged` for each as it ends; the verdicts come in the order
 /// of `tests`. `environment` is set for each of them.
 pub fn sit(
-    program: &Path,
+    suite: &Suite,
     tests: &[String],
     environment: &[(&str, &str)],
     limits: &Limits,
     judged: &mut dyn FnMut(&Verdict),
 ) -> Result<Vec<Verdict>> {
-    let _ = (program, tests, environment, limits, judged);
+    let _ = (suite, tests, environment, limits, judged);
     todo!()
 }
