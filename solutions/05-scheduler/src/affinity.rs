@@ -18,7 +18,7 @@ pub fn node_affinity(pod: &Pod) -> Option<&NodeAffinity> {
 
 /// Does the node satisfy `nodeSelector` and the required node affinity, both?
 pub fn required_matches(pod: &Pod, node: &NodeInfo) -> bool {
-    // lab:begin 05.2 every pair of the nodeSelector, and one of the required terms
+    // lab:begin 05.2 every pair of the nodeSelector, and one of the required terms if there is such an affinity
     let selector = pod.spec.as_ref().and_then(|spec| spec.node_selector.as_ref());
     let selected = selector.into_iter().flatten().all(|(key, value)| node.label(key) == Some(value));
     let required =

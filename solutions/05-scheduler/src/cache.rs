@@ -14,7 +14,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Node, Pod};
 
 use crate::node_info::NodeInfo;
-use crate::pod::{self, pod_key};
+use crate::pod::pod_key;
 
 #[derive(Clone, Debug)]
 struct Placed {
@@ -67,12 +67,14 @@ impl Cache {
 
     /// The watch shows the pod on a node. Whatever was assumed, this is the truth.
     pub fn confirm(&mut self, pod: Arc<Pod>) {
-        let Some(node) = pod::node_name(&pod).map(str::to_owned) else {
+        // lab:begin 05.4 whatever was counted under its key goes, and it counts where it says that it is
+        let Some(node) = crate::pod::node_name(&pod).map(str::to_owned) else {
             return;
         };
         let key = pod_key(&pod);
         self.remove_pod(&key);
         self.place(key, pod, node, false);
+        // lab:end
     }
 
     /// The binding failed: an assumed pod gives its room back. A confirmed one

@@ -107,7 +107,9 @@ impl Filter for NodeName {
     }
 }
 
-/// Taints with `NoSchedule` and `NoExecute` refuse whoever does not tolerate them.
+/// Taints with `NoSchedule` and `NoExecute` refuse whoever does not tolerate them. The
+/// text is `node(s) had untolerated taint {KEY: VALUE}`, for the first such taint, with
+/// nothing behind the colon and its blank if the taint has no value. No eviction helps.
 pub struct TaintToleration;
 
 impl Filter for TaintToleration {
@@ -116,7 +118,7 @@ impl Filter for TaintToleration {
     }
 
     fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Verdict {
-        // lab:begin 05.2 refuse with the first untolerated taint in the text: {key: value}
+        // lab:begin 05.2 refuse for the first taint that the pod does not tolerate
         use crate::taints::untolerated;
         match untolerated(cycle.pod, node, &["NoSchedule", "NoExecute"]) {
             None => Ok(()),
@@ -177,6 +179,10 @@ impl Filter for NodePorts {
 }
 
 /// Is there room for the pod and for everything that it requests?
+///
+/// The reasons, all that there are: `Too many pods`, if the node's `pods` are used up; then
+/// `Insufficient NAME` for each resource in name order. Removing other pods could help
+/// (`resolvable`) unless some request is larger than all that the node has.
 pub struct NodeResourcesFit;
 
 impl Filter for NodeResourcesFit {
@@ -185,7 +191,7 @@ impl Filter for NodeResourcesFit {
     }
 
     fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Verdict {
-        // lab:begin 05.2 "Too many pods", then one "Insufficient x" for each resource that does not fit
+        // lab:begin 05.2 collect every reason, and find out whether removing pods could help
         let mut reasons = Vec::new();
         let mut resolvable = true;
         let allowed_pods = node.allocatable.get("pods");

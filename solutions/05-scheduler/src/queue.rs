@@ -65,6 +65,7 @@ enum Place {
     /// Becomes active at this time.
     Backoff(Timestamp),
     /// Waits for one of these events, until this time at most.
+    // lab:given
     Unschedulable(Timestamp, BTreeSet<ClusterEvent>),
 }
 
@@ -81,7 +82,7 @@ pub struct SchedulingQueue {
 
 /// How long a pod is left alone after so many attempts.
 pub fn backoff_after(attempts: u32) -> Duration {
-    // lab:begin 05.1 one second, doubled by every attempt after the first, never above ten
+    // lab:begin 05.1 double FIRST_BACKOFF for each attempt after the first, up to LONGEST_BACKOFF; no number of attempts may overflow
     let mut backoff = FIRST_BACKOFF;
     for _ in 1..attempts {
         backoff *= 2;
@@ -105,6 +106,7 @@ impl SchedulingQueue {
     /// A new pod, or a newer version of one that waits. A waiting pod whose spec or
     /// labels changed may fit now; a change of its status (ours, mostly) means nothing.
     pub fn add(&mut self, pod: Arc<Pod>, now: Timestamp) {
+        // lab:begin 05.1 a new pod is active; another uid is a new pod; a known one keeps its history, and sleeps on unless the news may help it
         let key = pod_key(&pod);
         let Some((queued, place)) = self.take(&key) else {
             let queued = QueuedPod { pod, attempts: 0, since: now };
@@ -119,6 +121,7 @@ impl SchedulingQueue {
             Place::Unschedulable(..) if changed => self.put_when_ready(key, queued, now),
             place => self.put(key, queued, place),
         }
+        // lab:end
     }
 
     /// The pod was bound by someone, or is gone.
@@ -129,7 +132,7 @@ impl SchedulingQueue {
     /// The next pod to place. It leaves the queue: hand it back with
     /// [`SchedulingQueue::no_node_fits`] or [`SchedulingQueue::failed`] if it was not bound.
     pub fn pop(&mut self, now: Timestamp) -> Option<QueuedPod> {
-        // lab:begin 05.1 first wake whose time has come; then take the highest rank
+        // lab:begin 05.1 first make active whoever's time has come; then take the one of highest rank, and count the attempt
         while let Some((at, key)) = self.timers.first().cloned() {
             if at > now {
                 break;
@@ -161,7 +164,7 @@ impl SchedulingQueue {
 
     /// Something happened in the cluster: wakes the pods that it may help.
     pub fn cluster_event(&mut self, event: ClusterEvent, now: Timestamp) {
-        // lab:begin 05.1 move every pod that waits for this event to its back-off or to the active pods
+        // lab:begin 05.1 every pod that waits for this event goes on as its back-off allows; nobody else moves
         let woken: Vec<String> = self
             .pods
             .iter()

@@ -108,7 +108,7 @@ fn sum_requests(pod: &Pod, of: impl Fn(&Container) -> Resources) -> Resources {
     let Some(spec) = &pod.spec else {
         return Resources::default();
     };
-    // lab:begin 05.2 add up the containers, then the init containers' rule, then the overhead
+    // lab:begin 05.2 follow the pod's start in time, and find its hungriest moment
     let mut total = Resources::default();
     for container in &spec.containers {
         total.add(&of(container));

@@ -73,9 +73,10 @@ fn histogram<'a>(reasons: impl Iterator<Item = &'a str>) -> String {
     lines.join(", ")
 }
 
-/// Finds the best node for the pod. Of several best ones, `tie` picks: any number
-/// will do, the same number gives the same answer.
+/// Finds the best node for the pod. Of several best ones, in name order, `tie` picks one: 0 the
+/// first, 1 the second, and round again, so that the same number gives the same answer.
 pub fn schedule(cache: &Cache, pod: &Pod, profile: &Profile, tie: u64) -> Result<Decision, FitError> {
+    // lab:begin 05.3 filter, score, and of the best ones the tie-th
     let cycle = Cycle::new(pod, cache);
     let feasible = feasible_nodes(cache, &cycle, profile)?;
     let scores = score_nodes(&feasible, &cycle, profile);
@@ -88,6 +89,7 @@ pub fn schedule(cache: &Cache, pod: &Pod, profile: &Profile, tie: u64) -> Result
     }
     let chosen = usize::try_from(tie % winners.len() as u64).unwrap_or(0);
     Ok(Decision { node: winners[chosen].to_owned(), scores })
+    // lab:end
 }
 
 /// The nodes that no filter refuses; if there are none, everything that was said.

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{Node, Pod, PodCondition};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::cache::Cache;
-use crate::pod::{self, has_ended, is_ours_to_place, pod_key};
+use crate::pod::pod_key;
 use crate::queue::{ClusterEvent, QueuedPod, SchedulingQueue};
 use crate::schedule::Profile;
 
@@ -28,7 +28,9 @@ pub enum Action {
 
 /// See the module's text.
 pub struct Scheduler {
+    // lab:given
     name: String,
+    // lab:given
     profile: Profile,
     queue: SchedulingQueue,
     cache: Cache,
@@ -61,10 +63,12 @@ impl Scheduler {
     pub fn handle_pod(&mut self, pod: Arc<Pod>, now: Timestamp) {
         let key = pod_key(&pod);
         self.drop_namesake(&key, &pod, now);
+        // lab:begin 05.4 who has the last word: the end, the watch, our own assumption, and only then the queue
+        use crate::pod::{has_ended, is_ours_to_place, node_name};
         if has_ended(&pod) {
             return self.handle_pod_gone(&pod, now);
         }
-        if pod::node_name(&pod).is_some() {
+        if node_name(&pod).is_some() {
             self.queue.remove(&key);
             let news = self.cache.placed_uid(&key).is_none();
             self.cache.confirm(pod);
@@ -78,6 +82,7 @@ impl Scheduler {
         } else {
             self.queue.remove(&key);
         }
+        // lab:end
     }
 
     /// A pod was deleted, or has ended and takes no room any more.
@@ -109,7 +114,7 @@ impl Scheduler {
 
     /// It did not. The room is free again, and the pod tries again after a back-off.
     pub fn handle_bind_failed(&mut self, key: &str, now: Timestamp) {
-        // lab:begin 05.4 forget the assumption, queue the pod again, and tell the others that there is room
+        // lab:begin 05.4 forget the assumption, queue the pod again, and tell the others that there is room; but the pod may be gone, or bound after all
         if let Some(queued) = self.binding.remove(key) {
             self.cache.forget(key);
             if self.cache.placed_uid(key).is_none() {
@@ -124,7 +129,7 @@ impl Scheduler {
     pub fn poll(&mut self, now: Timestamp, tie: u64) -> Option<Action> {
         let queued = self.queue.pop(now)?;
         let pod = Arc::clone(&queued.pod);
-        // lab:begin 05.4 a node: assume it, remember the binding; no node: wait, and say why
+        // lab:begin 05.4 a node: assume it and remember the binding; no node: wait, and say why
         use crate::pod::unschedulable_condition;
         use crate::schedule::{Decision, schedule};
         match schedule(&self.cache, &pod, &self.profile, tie) {

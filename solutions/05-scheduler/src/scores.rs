@@ -12,6 +12,7 @@
 //!
 //! Upstream: `pkg/scheduler/framework/plugins/noderesources` and neighbours.
 
+use crate::affinity::{node_affinity, term_matches};
 use crate::cycle::Cycle;
 use crate::node_info::NodeInfo;
 use crate::taints::untolerated_taints;
@@ -64,7 +65,7 @@ pub fn default_scores(packing: Packing) -> Vec<(Box<dyn Score>, i64)> {
 
 /// Stretches scores so that the largest becomes 100; `reverse` turns them round.
 pub fn stretch(scores: &mut [i64], reverse: bool) {
-    // lab:begin 05.3 scale by the largest score; with nothing to scale, reversed means all are best
+    // lab:begin 05.3 scale by the largest score; with nothing to scale, reversed means that all are best
     let most = scores.iter().copied().max().unwrap_or(0);
     for score in scores.iter_mut() {
         if most > 0 {
@@ -97,7 +98,7 @@ impl Score for NodeResourcesFit {
 
     fn score(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> i64 {
         let used = fractions(cycle, node);
-        // lab:begin 05.3 the mean of what is free, of what is used, or used and in step
+        // lab:begin 05.3 the mean of what stays free, the mean of what is used, or half that and half the balance; in whole points, rounded
         let known: Vec<f64> = used.into_iter().flatten().collect();
         if known.is_empty() {
             return 0;
@@ -161,8 +162,6 @@ impl Score for NodeAffinity {
     }
 
     fn score(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> i64 {
-        // lab:begin 05.3 sum the weights of the preferred terms that hold on this node
-        use crate::affinity::{node_affinity, term_matches};
         node_affinity(cycle.pod)
             .and_then(|a| a.preferred_during_scheduling_ignored_during_execution.as_ref())
             .into_iter()
@@ -170,7 +169,6 @@ impl Score for NodeAffinity {
             .filter(|preferred| term_matches(&preferred.preference, node))
             .map(|preferred| i64::from(preferred.weight))
             .sum()
-        // lab:end
     }
 
     fn normalize(&self, scores: &mut [i64]) {

@@ -12,12 +12,11 @@
 //!
 //! Upstream: `pkg/scheduler/framework/plugins/podtopologyspread`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Pod, TopologySpreadConstraint};
 use objects::labels::Selector;
 
-use crate::affinity::required_matches;
 use crate::cache::Cache;
 use crate::cycle::Cycle;
 use crate::filters::{Filter, Verdict};
@@ -90,10 +89,14 @@ pub struct SpreadState {
 
 impl SpreadState {
     pub fn new(pod: &Pod, cache: &Cache, strictness: Strictness) -> Self {
-        let (mut counts, every_key_needed) = constraints(pod, strictness);
+        let (counts, every_key_needed) = constraints(pod, strictness);
         if counts.is_empty() {
             return SpreadState::default();
         }
+        // lab:begin 05.5 count the group's pods in each domain, over the nodes that take part
+        use crate::affinity::required_matches;
+        use std::collections::BTreeSet;
+        let mut counts = counts;
         let keys: BTreeSet<String> = counts.iter().map(|count| count.key.clone()).collect();
         for node in cache.nodes() {
             let has_every_key = keys.iter().all(|key| node.label(key).is_some());
@@ -113,6 +116,7 @@ impl SpreadState {
             }
         }
         SpreadState { counts, every_key_needed }
+        // lab:end
     }
 }
 
@@ -172,7 +176,10 @@ impl Filter for PodTopologySpread {
     }
 
     fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Verdict {
-        // lab:begin 05.5 no domain may get further ahead of the emptiest than maxSkew
+        if cycle.must_spread.counts.is_empty() {
+            return Ok(());
+        }
+        // lab:begin 05.5 with the pod in it, no domain may be further ahead of the emptiest than maxSkew
         use crate::filters::Refusal;
         for count in &cycle.must_spread.counts {
             let Some(domain) = node.label(&count.key) else {
@@ -203,12 +210,17 @@ impl Score for PodTopologySpread {
         "PodTopologySpread"
     }
 
-    /// The lower the better, until [`Score::normalize`] turns it round: the group's
-    /// pods in the node's domain, weighted by the number of domains so that many small
-    /// domains (hosts) do not outvote few large ones (zones).
+    /// The lower the better, until [`Score::normalize`] turns it round: for each constraint
+    /// the group's pods in the node's domain times ln(domains + 2), plus `maxSkew` - 1. The
+    /// logarithm is upstream's: where domains are few (zones) each holds many pods, and would
+    /// outvote the many small ones (hosts). A node that lacks a key counts nothing for it, or
+    /// is `NOT_COVERED` if every key is needed.
     fn score(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> i64 {
         let state = &cycle.should_spread;
-        // lab:begin 05.5 sum over the constraints: count in this node's domain times log(domains + 2)
+        if state.counts.is_empty() {
+            return 0;
+        }
+        // lab:begin 05.5 for each constraint the pods in this node's domain, weighted, plus the skew that it allows
         let mut sum = 0.0;
         for count in &state.counts {
             match node.label(&count.key) {

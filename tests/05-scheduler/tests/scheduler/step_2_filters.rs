@@ -9,20 +9,28 @@ use proptest::prelude::*;
 
 use crate::heart::affinity::requirement_holds;
 use crate::heart::cache::Cache;
+use crate::heart::cycle::Cycle;
 use crate::heart::resources::pod_requests;
-use crate::heart::schedule::schedule;
+use crate::heart::schedule::{FitError, feasible_nodes};
+use crate::heart::scores::{NodeAffinity, Score};
 use crate::heart::taints::tolerates;
-use crate::{Value, bound, json, node, node_with, pod_asking, pod_with, profile};
+use crate::{Pod, Value, json, node, node_with, pod_asking, pod_with, profile};
 
-/// The message for a pod on nodes, or where it goes.
+/// The names of the nodes that no filter refuses.
+fn fitting(cache: &Cache, pod: &Pod) -> Result<Vec<String>, FitError> {
+    let nodes = feasible_nodes(cache, &Cycle::new(pod, cache), &profile())?;
+    Ok(nodes.into_iter().map(|node| node.name().to_owned()).collect())
+}
+
+/// The message for a pod on nodes, or where it may go.
 fn verdict(nodes: Vec<std::sync::Arc<k8s_openapi::api::core::v1::Node>>, spec: Value) -> String {
     let mut cache = Cache::default();
     for node in nodes {
         cache.set_node(node);
     }
     let pod = pod_with("p", spec);
-    match schedule(&cache, &pod, &profile(), 0) {
-        Ok(decision) => format!("goes to {}", decision.node),
+    match fitting(&cache, &pod) {
+        Ok(nodes) => format!("may go to {}", nodes.join(", ")),
         Err(error) => error.to_string(),
     }
 }
@@ -51,16 +59,16 @@ fn a_refusal_says_why_in_upstreams_words() {
         for node in two() {
             cache.set_node(node);
         }
-        cache.confirm(bound(&pod_asking("a", 800, 100), "n1"));
-        cache.confirm(bound(&pod_asking("b", 800, 100), "n2"));
+        cache.assume(&pod_asking("a", 800, 100), "n1");
+        cache.assume(&pod_asking("b", 800, 100), "n2");
         cache
     };
     let pod = pod_with("p", asking(json!({ "cpu": "500m" })));
-    let error = schedule(&full(), &pod, &profile(), 0).expect_err("no room").to_string();
+    let error = fitting(&full(), &pod).expect_err("no room").to_string();
     say("room is taken", error);
     let mut never = asking(json!({ "cpu": "500m" }));
     never["preemptionPolicy"] = json!("Never");
-    let error = schedule(&full(), &pod_with("p", never), &profile(), 0).expect_err("no room").to_string();
+    let error = fitting(&full(), &pod_with("p", never)).expect_err("no room").to_string();
     say("room is taken, and it never preempts", error);
     say("nodeSelector", verdict(two(), json!({ "nodeSelector": { "disk": "ssd" } })));
     let taints = json!([{ "key": "a", "value": "b", "effect": "NoSchedule" }]);
@@ -80,8 +88,8 @@ fn a_host_port_is_taken_once_per_node_address_and_protocol() {
     let taken = pod_with("a", port(json!({ "containerPort": 80, "hostPort": 80, "hostIP": "10.0.0.1" })));
     let mut cache = Cache::default();
     cache.set_node(node("n1", 1000, 1000));
-    cache.confirm(bound(&taken, "n1"));
-    let fits = |wanted: Value| schedule(&cache, &pod_with("b", port(wanted)), &profile(), 0).is_ok();
+    cache.assume(&taken, "n1");
+    let fits = |wanted: Value| fitting(&cache, &pod_with("b", port(wanted))).is_ok();
     assert!(!fits(json!({ "containerPort": 80, "hostPort": 80 })), "0.0.0.0 overlaps every address");
     assert!(!fits(json!({ "containerPort": 80, "hostPort": 80, "hostIP": "10.0.0.1" })));
     assert!(fits(json!({ "containerPort": 80, "hostPort": 80, "hostIP": "10.0.0.2" })));
@@ -98,7 +106,7 @@ fn terms_are_alternatives_and_the_requirements_in_a_term_all_hold() {
         }});
         let nodes =
             vec![node_with("n1", 1000, 1000, json!({ "metadata": { "labels": { "a": "1", "b": "2" } } }))];
-        verdict(nodes, json!({ "affinity": affinity })) == "goes to n1"
+        verdict(nodes, json!({ "affinity": affinity })) == "may go to n1"
     };
     let is = |key: &str, value: &str| json!({ "key": key, "operator": "In", "values": [value] });
     assert!(wants(json!([{ "matchExpressions": [is("a", "1"), is("b", "2")] }])));
@@ -118,7 +126,7 @@ fn a_selector_and_an_affinity_must_both_hold() {
     }}});
     let goes = |selector: Value| {
         let nodes = vec![node_with("n1", 1000, 1000, labels.clone())];
-        verdict(nodes, json!({ "nodeSelector": selector, "affinity": affinity })) == "goes to n1"
+        verdict(nodes, json!({ "nodeSelector": selector, "affinity": affinity })) == "may go to n1"
     };
     assert!(goes(json!({ "a": "1" })));
     assert!(!goes(json!({ "a": "2" })));
@@ -139,6 +147,31 @@ fn gt_and_lt_compare_whole_numbers_and_hold_for_nothing_else() {
     assert!(holds("Lt", "10", Some("9")));
     assert!(!holds("Lt", "10", Some("nine")));
     assert!(!holds("Gt", "9", None));
+}
+
+/// A preferred term holds by the same rules as a required one; only what follows from it differs.
+#[graded]
+fn the_preferred_terms_that_hold_add_their_weights() {
+    let mut cache = Cache::default();
+    for (name, labels) in
+        [("ab", json!({ "a": "", "b": "" })), ("b", json!({ "b": "" })), ("none", json!({}))]
+    {
+        cache.set_node(node_with(name, 1000, 1000, json!({ "metadata": { "labels": labels } })));
+    }
+    let prefer = |key: &str, weight: i32| {
+        let expressions = json!([{ "key": key, "operator": "Exists" }]);
+        json!({ "weight": weight, "preference": { "matchExpressions": expressions } })
+    };
+    let preferred = json!([prefer("a", 30), prefer("b", 20)]);
+    let pod = pod_with(
+        "p",
+        json!({ "affinity": { "nodeAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": preferred,
+        }}}),
+    );
+    let cycle = Cycle::new(&pod, &cache);
+    let scores: Vec<i64> = cache.nodes().map(|node| NodeAffinity.score(&cycle, node)).collect();
+    assert_eq!(scores, [50, 20, 0]);
 }
 
 proptest! {
@@ -243,7 +276,7 @@ proptest! {
         cache.set_node(node_with("n", 0, 0, json!({ "status": { "allocatable": allocatable } })));
         let mut used: BTreeMap<&str, i64> = BTreeMap::new();
         for (index, (cpu, memory)) in present.iter().enumerate() {
-            cache.confirm(bound(&pod_asking(&format!("p{index}"), *cpu, *memory), "n"));
+            cache.assume(&pod_asking(&format!("p{index}"), *cpu, *memory), "n");
             *used.entry("cpu").or_default() += cpu;
             *used.entry("memory").or_default() += memory;
         }
@@ -252,7 +285,7 @@ proptest! {
         let fits_memory = wanted.1 == 0 || wanted.1 <= free("memory", room.1);
         let expected = fits_cpu && fits_memory && present.len() < allowed_pods;
         let pod = pod_asking("wanted", wanted.0, wanted.1);
-        let verdict = schedule(&cache, &pod, &profile(), 0);
+        let verdict = fitting(&cache, &pod);
         prop_assert_eq!(verdict.is_ok(), expected, "{:?}", verdict);
     }
 }

@@ -13,22 +13,56 @@ use crate::heart::schedule::schedule;
 use crate::heart::{Action, Scheduler};
 use crate::{Arc, at, bound, node, pod_asking, pod_with, profile};
 
-#[graded]
-fn an_assumed_pod_takes_its_room_at_once() {
-    let mut cache = Cache::default();
-    cache.set_node(node("n1", 1000, 1000));
-    cache.assume(&pod_asking("a", 700, 0), "n1");
-    let error = schedule(&cache, &pod_asking("b", 700, 0), &profile(), 0).expect_err("the room is taken");
-    assert!(error.to_string().contains("1 Insufficient cpu"), "{error}");
+/// One node of one cpu, and these pods, of which each wants more than half of it.
+fn scheduler_with(pods: &[&str]) -> Scheduler {
+    let mut scheduler = Scheduler::new("default-scheduler", profile());
+    scheduler.handle_node(node("n1", 1000, 1000), at(0));
+    for (index, name) in (0..).zip(pods) {
+        scheduler.handle_pod(pod_asking(name, 700, 0), at(index));
+    }
+    scheduler
 }
 
+/// Whom the next decision is about, and what it is.
+fn next(scheduler: &mut Scheduler, ms: i64) -> String {
+    match scheduler.poll(at(ms), 0) {
+        Some(Action::Bind { pod, node }) => format!("{} goes to {node}", pod_key(&pod)),
+        Some(Action::TellWaiting { pod, .. }) => format!("{} waits", pod_key(&pod)),
+        None => "nothing".to_owned(),
+    }
+}
+
+/// The API server has not heard of the first decision when the second one is made.
 #[graded]
-fn a_refused_binding_gives_the_room_back() {
-    let mut cache = Cache::default();
-    cache.set_node(node("n1", 1000, 1000));
-    cache.assume(&pod_asking("a", 700, 0), "n1");
-    cache.forget("default/a");
-    assert!(schedule(&cache, &pod_asking("b", 700, 0), &profile(), 0).is_ok());
+fn an_assumed_pod_takes_its_room_at_once() {
+    let mut scheduler = scheduler_with(&["a", "b"]);
+    assert_eq!(next(&mut scheduler, 10), "default/a goes to n1");
+    assert_eq!(next(&mut scheduler, 10), "default/b waits", "its room was given to default/a");
+    assert_eq!(next(&mut scheduler, 10), "nothing");
+}
+
+/// Room that nobody takes must not wait for the next event by chance: a refusal is one.
+#[graded]
+fn a_refused_binding_gives_the_room_back_and_wakes_who_waits_for_it() {
+    let mut scheduler = scheduler_with(&["a", "b"]);
+    assert_eq!(next(&mut scheduler, 10), "default/a goes to n1");
+    assert_eq!(next(&mut scheduler, 10), "default/b waits");
+    scheduler.handle_bind_failed("default/a", at(5_000));
+    assert_eq!(next(&mut scheduler, 5_000), "default/b goes to n1", "its back-off was over");
+    assert_eq!(next(&mut scheduler, 5_999), "nothing", "default/a is in its back-off");
+    assert_eq!(next(&mut scheduler, 6_000), "default/a waits", "and its room is gone");
+}
+
+/// The answer to a binding was lost, and the watch was faster: the pod is bound after all.
+#[graded]
+fn a_refusal_of_what_the_watch_shows_bound_changes_nothing() {
+    let mut scheduler = scheduler_with(&["a"]);
+    assert_eq!(next(&mut scheduler, 10), "default/a goes to n1");
+    scheduler.handle_pod(bound(&pod_asking("a", 700, 0), "n1"), at(20));
+    scheduler.handle_bind_failed("default/a", at(30));
+    assert_eq!(scheduler.waiting(), 0, "it must not be placed twice");
+    scheduler.handle_pod(pod_asking("b", 700, 0), at(40));
+    assert_eq!(next(&mut scheduler, 40), "default/b waits", "its room stays taken");
 }
 
 #[graded]
