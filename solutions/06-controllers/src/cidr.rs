@@ -70,7 +70,7 @@ impl CidrAllocator {
 
     /// The subnet for a node that has none; the same one until the node is released.
     pub fn allocate(&mut self, node: &str) -> Result<String, CidrError> {
-        // lab:begin 06.4 keep what the node was given, else the lowest free subnet
+        // lab:begin 06.4 what the node was given already, else the lowest free subnet, from now on taken
         let index = match self.by_node.get(node) {
             Some(index) => *index,
             None => {

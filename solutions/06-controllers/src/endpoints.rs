@@ -70,7 +70,7 @@ pub fn address_type(service: &Service) -> &str {
 /// The number behind `targetPort` on this pod; `None` if the pod has no port of that name.
 pub fn target_port(port: &ServicePort, pod: &Pod) -> Option<i32> {
     let protocol = port.protocol.as_deref().unwrap_or("TCP");
-    // lab:begin 06.3 a number is a number; a name is looked up in the pod's containers; none means the port itself
+    // lab:begin 06.3 none or 0 means the port itself; a number is a number; a name is looked up in the pod, for the same protocol
     use k8s_openapi::api::core::v1::Container;
     use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
     match &port.target_port {
@@ -116,7 +116,7 @@ pub fn target(service: &Service, pod: &Pod, zones: &BTreeMap<String, String>) ->
     let spec = service.spec.as_ref()?;
     let address = address_of(service, pod)?;
     let (name, namespace) = (meta::name(&service.metadata), meta::namespace(&service.metadata));
-    // lab:begin 06.3 fill in conditions, node, zone, host name and the reference to the pod
+    // lab:begin 06.3 conditions, host name, node, its zone, and the reference to the pod; nothing for a pod that has ended
     use crate::pods::{has_ended, is_going, is_ready, node_name};
     use k8s_openapi::api::discovery::v1::EndpointConditions;
     if has_ended(pod) {
@@ -209,16 +209,7 @@ pub fn plan_slices(service: &Service, targets: &[Target], existing: &[Arc<Endpoi
                 (desired, changed)
             })
             .collect();
-        // Written anyway first, then the fullest.
-        same.sort_by_key(|(slice, changed)| (!changed, std::cmp::Reverse(slice.endpoints.len())));
-        let mut left: Vec<Endpoint> = missing.into_values().collect();
-        for (slice, changed) in &mut same {
-            let room = MAX_PER_SLICE.saturating_sub(slice.endpoints.len()).min(left.len());
-            if room > 0 {
-                slice.endpoints.extend(left.drain(..room));
-                *changed = true;
-            }
-        }
+        let mut chunks = fill(&mut same, missing.into_values().collect());
         let mut kept = 0;
         for (slice, changed) in same {
             if slice.endpoints.is_empty() && !(empty_service && kept == 0) {
@@ -230,14 +221,32 @@ pub fn plan_slices(service: &Service, targets: &[Target], existing: &[Arc<Endpoi
                 }
             }
         }
-        while !left.is_empty() || (empty_service && kept == 0) {
-            let chunk: Vec<Endpoint> = left.drain(..left.len().min(MAX_PER_SLICE)).collect();
-            plan.create.push(new_slice(service, family, &ports, chunk));
-            kept += 1;
+        if empty_service && kept == 0 && chunks.is_empty() {
+            chunks.push(Vec::new());
         }
+        plan.create.extend(chunks.into_iter().map(|chunk| new_slice(service, family, &ports, chunk)));
     }
     plan.delete.extend(unused.into_iter().map(|slice| EndpointSlice::clone(slice)));
     plan
+}
+
+/// Finds room for new endpoints in slices of their ports. Each slice comes with a flag: it is
+/// written anyway. Such slices are filled first, then the others, the fullest before emptier ones,
+/// so that as few as possible are written; no slice gets more than [`MAX_PER_SLICE`]. A slice that
+/// was given something has its flag set. What found no room is returned, cut for new slices.
+fn fill(slices: &mut [(EndpointSlice, bool)], new: Vec<Endpoint>) -> Vec<Vec<Endpoint>> {
+    // lab:begin 06.3 fill what is written anyway, then the fullest, and cut the rest into new slices
+    let mut left = new;
+    slices.sort_by_key(|(slice, changed)| (!changed, std::cmp::Reverse(slice.endpoints.len())));
+    for (slice, changed) in slices {
+        let room = MAX_PER_SLICE.saturating_sub(slice.endpoints.len()).min(left.len());
+        if room > 0 {
+            slice.endpoints.extend(left.drain(..room));
+            *changed = true;
+        }
+    }
+    left.chunks(MAX_PER_SLICE).map(<[Endpoint]>::to_vec).collect()
+    // lab:end
 }
 
 /// The same pod at the same address is the same endpoint.

@@ -25,6 +25,7 @@ pub const ECHO_TIMEOUT: Duration = Duration::from_secs(5);
 struct Expected {
     creations: usize,
     deletions: BTreeSet<String>,
+    // lab:given
     since: Timestamp,
 }
 

@@ -147,7 +147,7 @@ impl Graph {
         for owner in &node.owners {
             self.dependents.entry(owner.uid.clone()).or_default().insert(uid.clone());
         }
-        // lab:begin 06.5 who must be looked at: a new reference to an unknown owner, a lost owner, a change of state
+        // lab:begin 06.5 who must be looked at: an owner is unknown, owners changed, an owner waits, it begins to orphan or to wait
         let mut work = Work::default();
         let was = old;
         let newly = |flag: fn(&GraphNode) -> bool| flag(&node) && !was.as_ref().is_some_and(flag);
@@ -182,7 +182,7 @@ impl Graph {
         for owner in &node.owners {
             self.unlink(&owner.uid, uid);
         }
-        // lab:begin 06.5 its dependents may have lost their last owner; owners may have waited for it
+        // lab:begin 06.5 its dependents may have lost their last owner; its owners may have waited for it
         let mut work = Work::default();
         work.check.extend(self.dependents.get(uid).into_iter().flatten().cloned());
         let waiting = node.owners.iter().filter(|owner| self.waits(&owner.uid));
@@ -241,7 +241,7 @@ pub fn judge(live: &ObjectMeta, states: &BTreeMap<String, OwnerState>, graph: &G
     let uid = meta::uid(live);
     let foreground = has_finalizer(live, FOREGROUND);
     let owners = owners(live);
-    // lab:begin 06.5 going away; waiting; one solid owner; owners that wait; no owner left
+    // lab:begin 06.5 going away, or waiting; a solid owner; an owner that waits; no owner left
     if live.deletion_timestamp.is_some() {
         if !foreground {
             return Verdict::Keep;

@@ -44,11 +44,11 @@ pub fn is_terminating(namespace: &Namespace) -> bool {
 
 /// Decides after a pass.
 pub fn judge(namespace: &Namespace, content: &Content, now: Timestamp) -> Verdict {
+    // lab:begin 06.6 finalize only if nothing is left and every kind could be looked at; else say what is waited for
     if !is_terminating(namespace) {
         return Verdict::NotTerminating;
     }
     let finalizers = namespace.spec.as_ref().and_then(|spec| spec.finalizers.clone()).unwrap_or_default();
-    // lab:begin 06.6 finalize only if nothing is left and every kind could be looked at
     let empty =
         content.remaining.is_empty() && content.discovery_error.is_none() && content.deletion_error.is_none();
     if empty {

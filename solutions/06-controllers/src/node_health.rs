@@ -161,7 +161,13 @@ impl NodeMonitor {
         actions
     }
 
-    /// The conditions of a node that was not heard of for too long, if they change.
+    /// The conditions of a node that was not heard of for too long, if they change. Each of
+    /// [`CONDITIONS`] becomes `Unknown` now:
+    ///
+    /// * one that the node had, with the reason `NodeStatusUnknown` and the message `Kubelet
+    ///   stopped posting node status.`;
+    /// * one that it never had, with `NodeStatusNeverUpdated`, `Kubelet never posted node
+    ///   status.`, and the node's creation as its last heartbeat.
     fn verdict(&self, node: &Node, now: Timestamp) -> Option<Vec<NodeCondition>> {
         let sign = self.signs.get(meta::name(&node.metadata))?;
         let grace = match condition(node, "Ready") {
@@ -170,7 +176,7 @@ impl NodeMonitor {
         };
         let current = node.status.as_ref().and_then(|status| status.conditions.clone());
         let current = current.unwrap_or_default();
-        // lab:begin 06.4 past the grace: every known condition becomes Unknown, a missing one is added
+        // lab:begin 06.4 from the end of the grace on: what is not Unknown yet becomes so, what is missing is added, the rest keeps its time
         if sign.at + grace > now {
             return None;
         }

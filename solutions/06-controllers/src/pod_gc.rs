@@ -9,8 +9,6 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::pods::{is_going, node_name};
-
 /// A node must have been missing for so long; watches of nodes and pods are not in step.
 pub const QUARANTINE: Duration = Duration::from_secs(40);
 
@@ -24,17 +22,20 @@ pub enum Reason {
 
 #[derive(Clone, Debug, Default)]
 pub struct PodCollector {
+    // lab:given
     missing_since: BTreeMap<String, Timestamp>,
 }
 
 impl PodCollector {
-    /// The pods to delete at once, without grace.
+    /// The pods to delete at once, without grace. `nodes` are those that exist.
     pub fn plan(
         &mut self,
         pods: &[Arc<Pod>],
         nodes: &BTreeSet<String>,
         now: Timestamp,
     ) -> Vec<(Arc<Pod>, Reason)> {
+        // lab:begin 06.4 remember since when each node is missed, forget those that are back, and collect
+        use crate::pods::{is_going, node_name};
         let used: BTreeSet<&str> = pods.iter().map(|pod| node_name(pod)).filter(|n| !n.is_empty()).collect();
         self.missing_since.retain(|node, _| used.contains(node.as_str()) && !nodes.contains(node));
         let mut doomed = Vec::new();
@@ -52,5 +53,6 @@ impl PodCollector {
             }
         }
         doomed
+        // lab:end
     }
 }

@@ -24,7 +24,7 @@ pub fn sort_for_deletion(pods: &mut [Arc<Pod>], siblings: &[Arc<Pod>], now: Time
     for pod in siblings.iter().filter(|pod| is_active(pod)) {
         *crowd.entry(node_name(pod)).or_default() += 1;
     }
-    // lab:begin 06.1 compare two pods by the list above, each line only if the ones before are equal
+    // lab:begin 06.1 compare two pods by the list above, each line only if all before it are equal
     use crate::pods::{is_ready, phase, ready_since, time};
     use std::cmp::Reverse;
     let rank = |pod: &Pod| {

@@ -80,7 +80,7 @@ pub enum Claim {
 /// to let go. An owner that is going away takes and releases nothing, and nobody adopts
 /// what is going away.
 pub fn claim(owner: &ObjectMeta, selector: &Selector, object: &ObjectMeta) -> Claim {
-    // lab:begin 06.1 mine, adopt, release or not mine
+    // lab:begin 06.1 the reference to an owner first, then the selector, then who is going away
     let matches = selector.matches(meta::labels(object));
     let owner_is_going = owner.deletion_timestamp.is_some();
     match meta::controller_of(object) {
@@ -115,7 +115,7 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
     if !observed.may_act || set.metadata.deletion_timestamp.is_some() {
         return plan;
     }
-    // lab:begin 06.1 too few: create the difference; too many: delete the ones that are missed least
+    // lab:begin 06.1 too few: create the difference; too many: delete those that are missed least; never more than BURST
     use crate::ranking::sort_for_deletion;
     let wanted = usize::try_from(wanted(set)).unwrap_or(0);
     if plan.mine.len() < wanted {

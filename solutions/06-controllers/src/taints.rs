@@ -36,7 +36,7 @@ pub fn evict_at(pod: &Pod, taints: &[(Taint, Timestamp)]) -> Option<Timestamp> {
     }
     let none = Vec::new();
     let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.as_ref()).unwrap_or(&none);
-    // lab:begin 06.4 the earliest end of patience over all NoExecute taints
+    // lab:begin 06.4 over all NoExecute taints, the earliest end of the pod's patience
     use k8s_openapi::jiff::SignedDuration;
     let mut earliest: Option<Timestamp> = None;
     for (taint, since) in taints.iter().filter(|(taint, _)| taint.effect == "NoExecute") {

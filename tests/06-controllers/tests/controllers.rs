@@ -1,5 +1,7 @@
-//! The grading suite of chapter 06. Each module judges one step.
+//! The grading suite of chapter 06. One module a step; `given` tests what students get.
 
+#[path = "controllers/given.rs"]
+mod given;
 #[path = "controllers/step_1_replica_set.rs"]
 mod step_1_replica_set;
 #[path = "controllers/step_2_deployment.rs"]

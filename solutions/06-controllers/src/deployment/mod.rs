@@ -201,7 +201,7 @@ impl<'a> Rollout<'a> {
 
     /// Rolling update: grow the new one if there is room, else shrink the old ones.
     fn roll(&mut self) {
-        // lab:begin 06.2 at most one of the two in a step; when nothing moves and all is done, clean up
+        // lab:begin 06.2 create it, or grow it, or shrink the others: one of the three; when none is left to do, clean up if complete
         let existed = self.new.is_some();
         self.sync_new(true);
         if !existed || self.grow_new() {

@@ -53,7 +53,7 @@ pub fn bounds(deployment: &Deployment) -> Bounds {
     let quarter = IntOrString::String("25%".to_owned());
     let surge = rolling.and_then(|rolling| rolling.max_surge.as_ref()).unwrap_or(&quarter);
     let unavailable = rolling.and_then(|rolling| rolling.max_unavailable.as_ref()).unwrap_or(&quarter);
-    // lab:begin 06.2 turn both into pods, and keep them from being both zero
+    // lab:begin 06.2 each rounded to the careful side, not both zero, and no more unavailable than there are
     let surge = scaled(surge, replicas, true);
     let unavailable = scaled(unavailable, replicas, false);
     let stuck = surge == 0 && unavailable == 0;
@@ -64,21 +64,23 @@ pub fn bounds(deployment: &Deployment) -> Bounds {
 
 /// A number, or a percentage of `total` rounded up or down. What cannot be read is 0.
 pub fn scaled(value: &IntOrString, total: i32, up: bool) -> i32 {
+    // lab:begin 06.2 whole pods of a number or of a text such as 25%; nothing that a user can write may overflow
     match value {
         IntOrString::Int(count) => (*count).max(0),
         IntOrString::String(text) => {
             let percent = text.strip_suffix('%').and_then(|text| text.parse::<i64>().ok());
-            let hundredths = percent.unwrap_or(0).max(0) * i64::from(total);
-            let rounded = if up { (hundredths + 99) / 100 } else { hundredths / 100 };
+            let hundredths = percent.unwrap_or(0).max(0).saturating_mul(i64::from(total));
+            let rounded = if up { hundredths.saturating_add(99) / 100 } else { hundredths / 100 };
             i32::try_from(rounded).unwrap_or(i32::MAX)
         }
     }
+    // lab:end
 }
 
 /// How large the new ReplicaSet may be now, given the size of all of them together.
 pub fn new_size(deployment: &Deployment, all_sizes: i32, current: i32) -> i32 {
     let replicas = wanted(deployment);
-    // lab:begin 06.2 recreate: all at once; rolling: what replicas + maxSurge leaves room for
+    // lab:begin 06.2 recreate: all at once; rolling: what replicas + maxSurge leaves room for, and no more than replicas
     if !is_rolling(deployment) || current >= replicas {
         return replicas;
     }
@@ -94,7 +96,7 @@ pub fn new_size(deployment: &Deployment, all_sizes: i32, current: i32) -> i32 {
 /// less careful here, and can for a moment go below `replicas - maxUnavailable`.
 pub fn shrink_old(deployment: &Deployment, old: &[ReplicaSet], new: &ReplicaSet) -> Vec<(usize, i32)> {
     let least_available = wanted(deployment) - bounds(deployment).unavailable;
-    // lab:begin 06.2 clean up the unhealthy within the budget, then scale down the healthy
+    // lab:begin 06.2 first pods that are not available, within the budget; then available ones that can be spared
     let mut sizes: Vec<i32> = old.iter().map(size).collect();
     if old.iter().any(is_behind) || is_behind(new) {
         return Vec::new();

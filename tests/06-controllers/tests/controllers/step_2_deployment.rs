@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use proptest::prelude::*;
 
 use crate::heart::deployment::rolling::{bounds, new_size, proportional, scaled, shrink_old, size};
-use crate::heart::deployment::template::{REVISION, same_template, template_hash};
+use crate::heart::deployment::template::REVISION;
 use crate::heart::deployment::{Action, Observed, Plan, plan};
 use crate::{Value, at, json, merge, object, owner, text};
 
@@ -207,19 +207,6 @@ proptest! {
 }
 
 #[graded]
-fn equal_templates_have_equal_hashes_of_safe_letters_and_collisions_change_them() {
-    let template = deployment(1, json!({})).spec.expect("a spec").template;
-    let other = deployment(1, json!({ "spec": { "template": { "spec": { "hostNetwork": true } } } }));
-    let hash = template_hash(&template, None);
-    assert_eq!(hash, template_hash(&template.clone(), None));
-    assert_ne!(hash, template_hash(&other.spec.expect("a spec").template, None));
-    assert_ne!(hash, template_hash(&template, Some(1)));
-    assert!(hash.chars().all(|letter| "bcdfghjklmnpqrstvwxz2456789".contains(letter)), "{hash}");
-    assert!(same_template(&set("web:1", 0, 0, json!({})), &template), "the hash label does not count");
-    assert!(!same_template(&set("web:2", 0, 0, json!({})), &template));
-}
-
-#[graded]
 fn a_new_deployment_creates_its_set_at_full_size() {
     let plan = plan_for(&deployment(2, json!({})), &[], 0);
     let Some(Action::Create(set)) = plan.actions.first() else {
@@ -327,14 +314,4 @@ fn beyond_the_history_limit_the_oldest_empty_sets_are_deleted() {
         })
         .collect();
     assert_eq!(deleted, ["web-web-7", "web-web-8"]);
-}
-
-#[graded]
-fn a_selector_that_selects_everything_is_refused_aloud() {
-    let mut web = deployment(2, json!({}));
-    web.spec.as_mut().expect("a spec").selector =
-        k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector::default();
-    let plan = plan_for(&web, &[], 0);
-    assert!(plan.actions.is_empty());
-    assert_eq!(plan.notes[0].reason, "SelectingAll");
 }

@@ -9,11 +9,11 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use proptest::prelude::*;
 
 use crate::heart::endpoints::{
-    MAX_PER_SLICE, SlicePlan, Target, plan_endpoints, plan_slices, selector, target, target_port,
+    MAX_PER_SLICE, SlicePlan, Target, plan_endpoints, plan_slices, target, target_port,
 };
 use crate::{Value, json, merge, object, pod, text};
 
-fn service(more: Value) -> Service {
+pub fn service(more: Value) -> Service {
     let mut value = json!({
         "metadata": { "name": "web", "namespace": "default", "uid": "svc", "labels": { "team": "a" } },
         "spec": {
@@ -92,15 +92,6 @@ fn a_target_port_is_a_number_or_a_name_that_each_pod_resolves_for_itself() {
 }
 
 #[graded]
-fn services_without_a_selector_are_somebody_elses_business() {
-    let mut api_server = service(json!({}));
-    api_server.spec.as_mut().expect("a spec").selector = None;
-    assert!(selector(&api_server).is_none());
-    assert!(selector(&service(json!({ "spec": { "type": "ExternalName" } }))).is_none());
-    assert!(selector(&service(json!({}))).is_some());
-}
-
-#[graded]
 fn a_service_and_its_pods_become_one_slice_and_one_endpoints_object() {
     let headless = service(json!({ "spec": { "clusterIP": "None" } }));
     let unready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "False" }] } });
@@ -133,11 +124,7 @@ fn a_service_without_pods_keeps_one_empty_slice() {
 #[graded]
 fn one_pods_change_writes_one_slice_and_leaves_the_others_alone() {
     let web = service(json!({}));
-    let mut pods: Vec<Arc<Pod>> = (0..250)
-        .map(|index| {
-            web_pod(&format!("p{index}"), &format!("10.244.{}.{}", index / 200, index % 200 + 2), json!({}))
-        })
-        .collect();
+    let mut pods = fleet(0, 250);
     let first = plan_slices(&web, &targets(&web, &pods), &[]);
     let full: Vec<usize> = first.create.iter().map(|slice| slice.endpoints.len()).collect();
     assert_eq!(full, [100, 100, 50]);
@@ -145,6 +132,56 @@ fn one_pods_change_writes_one_slice_and_leaves_the_others_alone() {
     pods.remove(0);
     let second = plan_slices(&web, &targets(&web, &pods), &stored);
     assert_eq!((second.create.len(), second.update.len(), second.delete.len()), (0, 1, 0));
+}
+
+/// `count` ready pods of the Service, the first of them with this number.
+fn fleet(first: usize, count: usize) -> Vec<Arc<Pod>> {
+    let pod = |n: usize| web_pod(&format!("p{n}"), &format!("10.244.{}.{}", n / 200, n % 200 + 2), json!({}));
+    (first..first + count).map(pod).collect()
+}
+
+/// Slices that hold so many pods each, and those pods.
+fn partly_filled(sizes: &[usize]) -> (Vec<Arc<EndpointSlice>>, Vec<Arc<Pod>>) {
+    let web = service(json!({}));
+    let (mut slices, mut pods, mut made) = (Vec::new(), Vec::new(), 0);
+    for size in sizes {
+        let own = fleet(pods.len(), *size);
+        slices.extend(store(&plan_slices(&web, &targets(&web, &own), &[]), &mut made));
+        pods.extend(own);
+    }
+    (slices, pods)
+}
+
+/// Every write of a slice goes to every node of the cluster: a second one for the same news is waste.
+#[graded]
+fn a_new_pod_goes_into_a_slice_that_is_written_anyway() {
+    let web = service(json!({}));
+    let (stored, mut pods) = partly_filled(&[40, 90, 60]);
+    pods.remove(0);
+    pods.extend(fleet(500, 3));
+    let plan = plan_slices(&web, &targets(&web, &pods), &stored);
+    assert_eq!((plan.create.len(), plan.update.len(), plan.delete.len()), (0, 1, 0));
+    assert_eq!(
+        plan.update[0].metadata.name.as_deref(),
+        Some("web-1"),
+        "it lost a pod, and is written for that"
+    );
+    assert_eq!(plan.update[0].endpoints.len(), 42);
+}
+
+/// Few full slices are less to watch than many that are half empty.
+#[graded]
+fn a_new_pod_goes_into_the_fullest_slice_that_has_room() {
+    let web = service(json!({}));
+    let (stored, mut pods) = partly_filled(&[40, 90, 60, 100]);
+    pods.extend(fleet(500, 12));
+    let plan = plan_slices(&web, &targets(&web, &pods), &stored);
+    let mut sizes: Vec<(String, usize)> = Vec::new();
+    for slice in &plan.update {
+        sizes.push((slice.metadata.name.clone().expect("a name"), slice.endpoints.len()));
+    }
+    assert_eq!(sizes, [("web-2".to_owned(), 100), ("web-3".to_owned(), 62)]);
+    assert!(plan.create.is_empty() && plan.delete.is_empty());
 }
 
 /// Gives new slices names, as the server does.

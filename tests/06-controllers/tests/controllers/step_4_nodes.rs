@@ -14,10 +14,10 @@ use crate::heart::bucket::TokenBucket;
 use crate::heart::cidr::{CidrAllocator, CidrError};
 use crate::heart::node_health::{Action, NodeMonitor, Patience, is_ready};
 use crate::heart::pod_gc::{PodCollector, Reason};
-use crate::heart::taints::{TaintClock, evict_at};
+use crate::heart::taints::evict_at;
 use crate::{Value, at, json, merge, object, pod, text};
 
-fn node(name: &str, more: Value) -> Node {
+pub fn node(name: &str, more: Value) -> Node {
     let mut value = json!({
         "metadata": { "name": name, "uid": name, "creationTimestamp": text(0) },
         "spec": {},
@@ -223,19 +223,6 @@ fn a_pod_leaves_when_its_patience_with_a_taint_is_over() {
     assert_eq!(evict_at(&tolerating(json!([])), &[no_schedule]), None);
     let going = pod("p", json!({ "metadata": { "deletionTimestamp": text(0) } }));
     assert_eq!(evict_at(&going, &taint), None);
-}
-
-#[graded]
-fn a_taint_counts_from_its_own_time_or_from_when_it_was_first_seen() {
-    let mut clock = TaintClock::default();
-    let dated = json!({ "key": "a", "effect": "NoExecute", "timeAdded": text(5) });
-    let undated = json!({ "key": "b", "effect": "NoExecute" });
-    let tainted = node("n", json!({ "spec": { "taints": [dated, undated] } }));
-    let times = |taints: Vec<(Taint, Timestamp)>| taints.into_iter().map(|(_, at)| at).collect::<Vec<_>>();
-    assert_eq!(times(clock.handle_node(&tainted, at(20))), [at(5), at(20)]);
-    assert_eq!(times(clock.handle_node(&tainted, at(30))), [at(5), at(20)]);
-    clock.handle_node(&node("n", json!({})), at(40));
-    assert_eq!(times(clock.handle_node(&tainted, at(50))), [at(5), at(50)], "it was gone in between");
 }
 
 #[graded]

@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Namespace;
 
 use crate::heart::namespace::{Content, Verdict, judge};
-use crate::heart::service_account::{missing_account, root_ca};
 use crate::{Value, at, json, merge, object, text};
 
-fn namespace(more: Value) -> Namespace {
+pub fn namespace(more: Value) -> Namespace {
     let mut value = json!({
         "metadata": { "name": "team", "deletionTimestamp": text(0) },
         "spec": { "finalizers": ["kubernetes"] },
@@ -73,19 +72,4 @@ fn a_kind_that_could_not_be_looked_at_may_still_have_objects() {
     ] {
         assert!(matches!(judge(&namespace(json!({})), &content, at(0)), Verdict::Wait(Some(_))));
     }
-}
-
-#[graded]
-fn every_namespace_gets_an_account_and_the_root_certificate_unless_it_is_going() {
-    let mut alive = namespace(json!({}));
-    alive.metadata.deletion_timestamp = None;
-    let account = missing_account(&alive, None).expect("it is missing");
-    assert_eq!(account.metadata.name.as_deref(), Some("default"));
-    assert!(missing_account(&alive, Some(&account)).is_none());
-    assert!(missing_account(&namespace(json!({})), None).is_none());
-    let map = root_ca(&alive, "PEM", None).expect("it is missing");
-    assert_eq!(map.metadata.name.as_deref(), Some("kube-root-ca.crt"));
-    assert!(root_ca(&alive, "PEM", Some(&map)).is_none());
-    let renewed = root_ca(&alive, "NEW", Some(&map)).expect("it is outdated");
-    assert_eq!(renewed.data.expect("data")["ca.crt"], "NEW");
 }

@@ -1,0 +1,123 @@
+//! What students are given, and rely on.
+
+use k8s_openapi::api::core::v1::Taint;
+use k8s_openapi::jiff::Timestamp;
+
+use crate::heart::deployment::template::{same_template, template_hash};
+use crate::heart::endpoints::selector;
+use crate::heart::expectations::CaughtUp;
+use crate::heart::replica_set::{Failure, status};
+use crate::heart::service_account::{missing_account, root_ca};
+use crate::heart::taints::TaintClock;
+use crate::step_1_replica_set::{mine, set as replica_set};
+use crate::step_2_deployment::{deployment, plan_for, set};
+use crate::step_3_endpoints::service;
+use crate::step_4_nodes::node;
+use crate::step_6_namespace::namespace;
+use crate::{at, json, text};
+
+#[test]
+fn the_status_counts_what_is_and_waits_for_min_ready_seconds() {
+    let ready = |since: i64| {
+        json!({ "status": { "conditions": [
+        { "type": "Ready", "status": "True", "lastTransitionTime": text(since) },
+    ] } })
+    };
+    let unready =
+        json!({ "status": { "conditions": [] }, "metadata": { "labels": { "app": "web", "x": "y" } } });
+    let pods = [mine("a", ready(-60)), mine("b", ready(-4)), mine("c", unready)];
+    let set = replica_set(3, json!({ "spec": { "minReadySeconds": 10 } }));
+    let (status, again) = status(&set, &pods, None, at(0));
+    assert_eq!(status.replicas, 3);
+    assert_eq!(status.ready_replicas, Some(2));
+    assert_eq!(status.available_replicas, Some(1));
+    assert_eq!(status.fully_labeled_replicas, Some(3));
+    assert_eq!(status.observed_generation, Some(3));
+    assert_eq!(again.map(|again| again.as_secs()), Some(6), "b becomes available by time alone");
+}
+
+#[test]
+fn a_refused_creation_shows_as_a_condition_that_keeps_its_time_and_goes_with_the_trouble() {
+    let mut set = replica_set(1, json!({}));
+    let failure = Failure::Create("quota".to_owned());
+    set.status = Some(status(&set, &[], Some(&failure), at(0)).0);
+    let later = status(&set, &[], Some(&failure), at(60)).0;
+    assert_eq!(Some(&later), set.status.as_ref(), "the same trouble is no news");
+    let conditions = later.conditions.expect("a condition");
+    assert_eq!(conditions[0].reason.as_deref(), Some("FailedCreate"));
+    assert!(status(&set, &[], None, at(60)).0.conditions.is_none());
+}
+
+#[test]
+fn a_key_waits_until_its_own_write_has_come_back() {
+    let mut caught_up = CaughtUp::default();
+    caught_up.wrote("key", "Pod", "12", at(0));
+    assert!(caught_up.satisfied("other", at(0)));
+    caught_up.seen("Pod", "11");
+    caught_up.seen("Node", "99");
+    assert!(!caught_up.satisfied("key", at(0)));
+    caught_up.seen("Pod", "13");
+    assert!(caught_up.satisfied("key", at(0)));
+    caught_up.wrote("key", "Pod", "13", at(0));
+    assert!(caught_up.satisfied("key", at(0)), "the watch was faster than the answer");
+}
+
+#[test]
+fn equal_templates_have_equal_hashes_of_safe_letters_and_collisions_change_them() {
+    let template = deployment(1, json!({})).spec.expect("a spec").template;
+    let other = deployment(1, json!({ "spec": { "template": { "spec": { "hostNetwork": true } } } }));
+    let hash = template_hash(&template, None);
+    assert_eq!(hash, template_hash(&template.clone(), None));
+    assert_ne!(hash, template_hash(&other.spec.expect("a spec").template, None));
+    assert_ne!(hash, template_hash(&template, Some(1)));
+    assert!(hash.chars().all(|letter| "bcdfghjklmnpqrstvwxz2456789".contains(letter)), "{hash}");
+    assert!(same_template(&set("web:1", 0, 0, json!({})), &template), "the hash label does not count");
+    assert!(!same_template(&set("web:2", 0, 0, json!({})), &template));
+}
+
+#[test]
+fn a_selector_that_selects_everything_is_refused_aloud() {
+    let mut web = deployment(2, json!({}));
+    web.spec.as_mut().expect("a spec").selector =
+        k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector::default();
+    let plan = plan_for(&web, &[], 0);
+    assert!(plan.actions.is_empty());
+    assert_eq!(plan.notes[0].reason, "SelectingAll");
+}
+
+#[test]
+fn services_without_a_selector_are_somebody_elses_business() {
+    let mut api_server = service(json!({}));
+    api_server.spec.as_mut().expect("a spec").selector = None;
+    assert!(selector(&api_server).is_none());
+    assert!(selector(&service(json!({ "spec": { "type": "ExternalName" } }))).is_none());
+    assert!(selector(&service(json!({}))).is_some());
+}
+
+#[test]
+fn a_taint_counts_from_its_own_time_or_from_when_it_was_first_seen() {
+    let mut clock = TaintClock::default();
+    let dated = json!({ "key": "a", "effect": "NoExecute", "timeAdded": text(5) });
+    let undated = json!({ "key": "b", "effect": "NoExecute" });
+    let tainted = node("n", json!({ "spec": { "taints": [dated, undated] } }));
+    let times = |taints: Vec<(Taint, Timestamp)>| taints.into_iter().map(|(_, at)| at).collect::<Vec<_>>();
+    assert_eq!(times(clock.handle_node(&tainted, at(20))), [at(5), at(20)]);
+    assert_eq!(times(clock.handle_node(&tainted, at(30))), [at(5), at(20)]);
+    clock.handle_node(&node("n", json!({})), at(40));
+    assert_eq!(times(clock.handle_node(&tainted, at(50))), [at(5), at(50)], "it was gone in between");
+}
+
+#[test]
+fn every_namespace_gets_an_account_and_the_root_certificate_unless_it_is_going() {
+    let mut alive = namespace(json!({}));
+    alive.metadata.deletion_timestamp = None;
+    let account = missing_account(&alive, None).expect("it is missing");
+    assert_eq!(account.metadata.name.as_deref(), Some("default"));
+    assert!(missing_account(&alive, Some(&account)).is_none());
+    assert!(missing_account(&namespace(json!({})), None).is_none());
+    let map = root_ca(&alive, "PEM", None).expect("it is missing");
+    assert_eq!(map.metadata.name.as_deref(), Some("kube-root-ca.crt"));
+    assert!(root_ca(&alive, "PEM", Some(&map)).is_none());
+    let renewed = root_ca(&alive, "NEW", Some(&map)).expect("it is outdated");
+    assert_eq!(renewed.data.expect("data")["ca.crt"], "NEW");
+}
