@@ -107,24 +107,15 @@ fn check_preconditions(
     revision: i64,
     options: &DeleteOptions,
 ) -> Result<(), ApiError> {
-    // lab:begin 03.3 both preconditions, if given, must describe the stored object
     let name = meta::name(object);
     if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != meta::uid(object)) {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            meta::uid(object)
-        );
-        return Err(ApiError::conflict(resource, name, &why));
+        return Err(ApiError::precondition(resource, name, "UID", uid, meta::uid(object)));
     }
     let stored = revision.to_string();
     if let Some(sent) = options.resource_version.as_deref().filter(|sent| *sent != stored) {
-        let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {sent}, ResourceVersion in object meta: {stored}"
-        );
-        return Err(ApiError::conflict(resource, name, &why));
+        return Err(ApiError::precondition(resource, name, "ResourceVersion", sent, &stored));
     }
     Ok(())
-    // lab:end
 }
 
 /// The garbage collector's two finalizers follow the policy; the others stay.
@@ -140,8 +131,13 @@ fn finalizers_for(object: &Value, policy: Option<Propagation>) -> Vec<String> {
     list
 }
 
-/// How long the object may take to go. Only pods take time, and only those that a kubelet runs.
+/// How many seconds the object may take to go. Only pods take time, and only those that a kubelet
+/// runs: no node yet, or nothing running any more, and there is nobody to wait for. The request
+/// says how long, else the pod does, else it is 30; a negative number means 1. A pod that is going
+/// already may be given less by a second request, never more, and one that names no time changes
+/// nothing.
 fn grace_seconds(resource: &Resource, object: &Value, options: &DeleteOptions) -> i64 {
+    // lab:begin 03.3 whose death takes time; how long was asked for; what was promised before
     if (resource.group, resource.kind) != ("", "Pod") {
         return 0;
     }
@@ -159,6 +155,7 @@ fn grace_seconds(resource: &Resource, object: &Value, options: &DeleteOptions) -
         Some(given) => wanted.min(given),
         None => wanted,
     }
+    // lab:end
 }
 
 fn mark(resource: &Resource, object: &mut Value, grace: i64, now: Timestamp) {

@@ -7,7 +7,7 @@ use objects::resources::Resource;
 /// `/registry/pods/NAMESPACE/NAME`, or `/registry/minions/NAME` for a kind without namespaces.
 /// A name that could leave its place in the tree is refused.
 pub fn object_key(resource: &Resource, namespace: Option<&str>, name: &str) -> Result<String, ApiError> {
-    // lab:begin 03.2 the prefix, the namespace if the kind has one, the name; and nothing that could climb out
+    // lab:begin 03.2 the storage prefix, the namespace if the kind has one, the name; check what came from outside
     check_segment("resource name", name)?;
     if !resource.namespaced {
         return Ok(format!("{}/{name}", resource.storage_prefix));
@@ -21,7 +21,7 @@ pub fn object_key(resource: &Resource, namespace: Option<&str>, name: &str) -> R
 /// What every key of a collection begins with, the closing slash included: without it
 /// `/registry/pods/dev` would also find the namespace `dev-2`.
 pub fn list_prefix(resource: &Resource, namespace: Option<&str>) -> Result<String, ApiError> {
-    // lab:begin 03.2 one namespace or all of them; the slash at the end matters
+    // lab:begin 03.2 one namespace, or all of them
     match namespace.filter(|_| resource.namespaced) {
         None => Ok(format!("{}/", resource.storage_prefix)),
         Some(namespace) => {
@@ -32,8 +32,10 @@ pub fn list_prefix(resource: &Resource, namespace: Option<&str>) -> Result<Strin
     // lab:end
 }
 
-/// The namespace and the name that a key of this resource stands for.
+/// The namespace and the name that a key of this resource stands for, if it is one that
+/// [`object_key`] could have made.
 pub fn split_key<'k>(resource: &Resource, key: &'k str) -> Option<(Option<&'k str>, &'k str)> {
+    // lab:begin 03.2 undo object_key, and accept nothing else
     let rest = key.strip_prefix(resource.storage_prefix)?.strip_prefix('/')?;
     match (resource.namespaced, rest.split_once('/')) {
         (true, Some((namespace, name))) if !name.is_empty() && !name.contains('/') => {
@@ -42,10 +44,13 @@ pub fn split_key<'k>(resource: &Resource, key: &'k str) -> Option<(Option<&'k st
         (false, None) if !rest.is_empty() => Some((None, rest)),
         _ => None,
     }
+    // lab:end
 }
 
 /// The smallest key that is greater than every key with this prefix: the end of an etcd range.
+/// Where there is none, etcd's sign for "no end": one zero byte.
 pub fn range_end(prefix: &str) -> Vec<u8> {
+    // lab:begin 03.2 raise the last byte that can be raised, and drop what follows it
     let mut end = prefix.as_bytes().to_vec();
     while let Some(last) = end.pop() {
         if last < 0xff {
@@ -54,6 +59,7 @@ pub fn range_end(prefix: &str) -> Vec<u8> {
         }
     }
     vec![0]
+    // lab:end
 }
 
 /// Refuse what could not be one step of a path.

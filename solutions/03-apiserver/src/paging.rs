@@ -29,9 +29,11 @@ impl Token {
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// Read a token back. It comes from the client, so it may be anything.
+    /// Read a token back. It comes from the client, so it may be anything: the version must be
+    /// ours, the revision positive or -1, and `start` a part of a key that cannot leave the
+    /// collection. Everything else is a bad request.
     pub fn decode(text: &str) -> Result<Token, ApiError> {
-        // lab:begin 03.5 undo encode, and believe nothing: version, revision, and a start that stays inside the prefix
+        // lab:begin 03.5 undo encode, and believe nothing
         let bad = |why: &str| ApiError::bad_request(format!("continue key is not valid: {why}"));
         let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|e| bad(&e.to_string()))?;
         let token: Token = serde_json::from_slice(&bytes).map_err(|e| bad(&e.to_string()))?;
@@ -61,14 +63,15 @@ pub struct Page<T> {
 }
 
 /// Cut the first page from `items`, which are in key order and come with their keys
-/// (without the collection's prefix). `limit` 0 means all.
+/// (without the collection's prefix). `limit` 0 means all. The token begins at the first item that
+/// was left out.
 pub fn first_page<T>(
     items: impl Iterator<Item = (String, T)>,
     limit: usize,
     revision: i64,
     count_rest: bool,
 ) -> Page<T> {
-    // lab:begin 03.5 the first `limit` items, and a token at the key after the last of them
+    // lab:begin 03.5 the first `limit` items, and if there is one more, the token that begins with it
     let mut items = items;
     let mut page = Page { items: Vec::new(), next: None, remaining: None };
     while limit == 0 || page.items.len() < limit {

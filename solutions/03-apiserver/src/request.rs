@@ -95,7 +95,7 @@ impl RequestInfo {
 
 /// Which verb a method asks for; a collection and a named object answer differently.
 fn verb_of(method: &str, named: bool, watch: bool) -> Result<Verb, ApiError> {
-    // lab:begin 03.1 a method, a name or none, and ?watch make the verb
+    // lab:begin 03.1 the method, a name or none, and whether it is a watch make the verb
     let verb = match method {
         "GET" | "HEAD" if watch && !named => Verb::Watch,
         "GET" | "HEAD" if named => Verb::Get,
@@ -132,9 +132,12 @@ fn parse_path(path: &str) -> Result<Route, ApiError> {
 }
 
 /// The part after the version: `[namespaces NS] RESOURCE [NAME [SUBRESOURCE [TAIL…]]]`.
-/// `rest` has at least one segment.
+/// `rest` has at least one segment. An empty segment stands for nothing.
+///
+/// A namespace is an object too, with subresources of its own: `namespaces/dev/status` and
+/// `namespaces/dev/finalize` are about it, and not about something in it.
 fn resource_path(group: String, version: String, rest: &[String]) -> ResourcePath {
-    // lab:begin 03.1 a namespace prefix scopes the resource that follows it, unless it is one of the namespace's own subresources
+    // lab:begin 03.1 find out whether a namespace is the scope or the object, then read the rest by position
     const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
     let scoped =
         rest.len() > 2 && rest[0] == "namespaces" && !NAMESPACE_SUBRESOURCES.contains(&rest[2].as_str());

@@ -62,9 +62,11 @@ pub fn labels_of(object: &Value) -> BTreeMap<String, String> {
     labels.into_iter().flatten().map(|(k, v)| (k.clone(), text(v))).collect()
 }
 
-/// The selectable fields of an object of this kind.
+/// The selectable fields of an object of this kind: `metadata.name` and `metadata.namespace` for
+/// all, and those of `extra_fields`, found by [`source_pointer`]. All values are text, also of
+/// numbers and booleans; what is absent or empty has the text that stands for "unset".
 pub fn fields_of(resource: &Resource, object: &Value) -> Fields {
-    // lab:begin 03.5 name and namespace for every kind, and the kind's own from its table
+    // lab:begin 03.5 two fields for every kind, and the kind's own from its table
     let metadata = &object["metadata"];
     let text = |v: &Value| v.as_str().unwrap_or_default().to_string();
     let mut fields = Fields::new();

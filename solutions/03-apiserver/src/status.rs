@@ -125,6 +125,14 @@ impl ApiError {
         ApiError::new(Reason::Conflict, message).about(resource, name)
     }
 
+    /// The client meant another object, or another state of it. `what` is `UID` or
+    /// `ResourceVersion`.
+    pub fn precondition(resource: &Resource, name: &str, what: &str, sent: &str, stored: &str) -> ApiError {
+        let why =
+            format!("Precondition failed: {what} in precondition: {sent}, {what} in object meta: {stored}");
+        ApiError::conflict(resource, name, &why)
+    }
+
     /// The optimistic lock failed: someone else wrote first.
     pub fn modified(resource: &Resource, name: &str) -> ApiError {
         let why =

@@ -64,11 +64,7 @@ pub fn bind(resource: &Resource, pod: &Value, binding: &Value, now: Timestamp) -
     }
     let uid = meta::uid(binding);
     if !uid.is_empty() && uid != meta::uid(pod) {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            meta::uid(pod)
-        );
-        return Err(ApiError::conflict(resource, name, &why));
+        return Err(ApiError::precondition(resource, name, "UID", uid, meta::uid(pod)));
     }
     if meta::is_deleting(pod) {
         let why = format!("pod {name} is being deleted, cannot be assigned to a host");

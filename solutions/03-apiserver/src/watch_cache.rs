@@ -102,7 +102,7 @@ impl Interest {
     /// How this watcher sees a change. An object that begins to match is ADDED for it, and one
     /// that stops matching is DELETED, whatever happened in the store.
     pub fn sees(&self, event: &CacheEvent) -> Option<EventType> {
-        // lab:begin 03.6 compare before and after: in, out, still in, or never of interest
+        // lab:begin 03.6 what this watcher could see of it before, and what it can see now
         let before = event.previous.as_ref().is_some_and(|o| self.wants(o));
         let after = event.object.as_ref().is_some_and(|o| self.wants(o));
         match (before, after) {
@@ -121,10 +121,12 @@ pub struct WatchCache {
     objects: BTreeMap<String, Arc<Stored>>,
     ring: VecDeque<Arc<CacheEvent>>,
     /// The most events that are remembered.
+    // lab:given
     capacity: usize,
     /// Everything up to this revision is in `objects`.
     revision: i64,
     /// A watch may start at this revision or later.
+    // lab:given
     oldest: i64,
 }
 
@@ -142,9 +144,10 @@ impl WatchCache {
     }
 
     /// Take in changes, all those of one revision together, in the store's order. A change that
-    /// was seen before (a watch that restarts may repeat) changes nothing.
+    /// was seen before (a watch that restarts may repeat) changes nothing, and the deletion of a key
+    /// that is not there is no event.
     pub fn apply(&mut self, changes: Vec<Change>) {
-        // lab:begin 03.6 update the state, remember the event with what was there before, forget the eldest
+        // lab:begin 03.6 update the state, remember the event with what was there before, forget the eldest and how far back the ring reaches
         let seen = self.revision;
         for change in changes.into_iter().filter(|c| c.revision > seen) {
             let previous = match &change.object {

@@ -178,24 +178,16 @@ pub fn prepare_update(
 
 /// The optimistic lock: a client that says which version it changed must have had the newest,
 /// and one that says which object (uid) must mean this one and not an earlier bearer of the name.
+/// No version, and "0", say nothing; a version that is no number is a bad request.
 fn check_lock(resource: &Resource, old: &Value, old_revision: i64, new: &Value) -> Result<(), ApiError> {
-    // lab:begin 03.3 compare uid and resourceVersion, if they were sent; some kinds insist on a version
+    // lab:begin 03.3 what was sent of uid and resourceVersion must be what is stored; some kinds insist on a version
     let name = meta::name(old);
     let (sent, uid) = (meta::resource_version(new), meta::uid(new));
     if !uid.is_empty() && uid != meta::uid(old) {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            meta::uid(old)
-        );
-        return Err(ApiError::conflict(resource, name, &why));
+        return Err(ApiError::precondition(resource, name, "UID", uid, meta::uid(old)));
     }
     if sent.is_empty() || sent == "0" {
-        if !allows_unconditional_update(resource) {
-            let mut errors = crate::fields::Errors::default();
-            errors.invalid_text("metadata.resourceVersion", "0", "must be specified for an update");
-            errors.into_result(resource, name)?;
-        }
-        return Ok(());
+        return if allows_unconditional_update(resource) { Ok(()) } else { no_version(resource, name) };
     }
     match sent.parse::<i64>() {
         Ok(revision) if revision == old_revision => Ok(()),
@@ -203,6 +195,14 @@ fn check_lock(resource: &Resource, old: &Value, old_revision: i64, new: &Value) 
         Err(_) => Err(ApiError::bad_request(format!("invalid resourceVersion {sent:?}"))),
     }
     // lab:end
+}
+
+/// The refusal of kinds that insist on a version.
+// lab:given
+fn no_version(resource: &Resource, name: &str) -> Result<(), ApiError> {
+    let mut errors = crate::fields::Errors::default();
+    errors.invalid_text("metadata.resourceVersion", "0", "must be specified for an update");
+    errors.into_result(resource, name)
 }
 
 /// Kinds whose writers must say which version they changed are the exception.
@@ -218,9 +218,10 @@ pub fn allows_create_on_update(resource: &Resource) -> bool {
     )
 }
 
-/// A write to the object itself leaves the status as it was.
+/// A write to the object itself leaves the status as it was, if the kind has a `/status` of its
+/// own. A namespace's `spec.finalizers` change through `/finalize` alone.
 fn main_part(resource: &Resource, old: &Value, new: Value) -> Value {
-    // lab:begin 03.3 the status belongs to whoever writes /status
+    // lab:begin 03.3 begin with what was sent, and take back what is not this writer's
     let mut new = new;
     if kinds::has_subresource(resource, "status") {
         let map = as_map(&mut new);
@@ -229,7 +230,6 @@ fn main_part(resource: &Resource, old: &Value, new: Value) -> Value {
             map.insert("status".into(), status.clone());
         }
     }
-    // A namespace's finalizers change through /finalize alone.
     if resource.kind == "Namespace" {
         map_at(&mut new, "spec").insert("finalizers".into(), old["spec"]["finalizers"].clone());
     }
@@ -237,9 +237,11 @@ fn main_part(resource: &Resource, old: &Value, new: Value) -> Value {
     // lab:end
 }
 
-/// A write to `/status` changes the status, and of the rest only what upstream lets through.
+/// A write to `/status` changes the status, and of the rest only what upstream lets through: for
+/// kinds of the core group the labels, annotations and finalizers, so that a kubelet may note
+/// things on its node and its pods.
 fn status_part(resource: &Resource, old: &Value, new: Value) -> Value {
-    // lab:begin 03.3 everything is as it was except the status; nodes and pods may note things in their metadata
+    // lab:begin 03.3 begin with what is stored, and take in what is this writer's; what was not sent is removed
     let mut new = new;
     let mut out = old.clone();
     if resource.group.is_empty() {
@@ -291,7 +293,7 @@ fn keep_system_fields(old: &Value, new: &mut Value) {
 
 /// `generation` counts changes of what is wanted, so that a controller can say what it has seen.
 fn bump_generation(resource: &Resource, old: &Value, new: &mut Value) {
-    // lab:begin 03.3 anything outside metadata and status that differs counts
+    // lab:begin 03.3 one more, if the kind counts and anything differs that is a wish
     let wanted = |object: &Value| {
         let map = object.as_object().cloned().unwrap_or_default();
         map.into_iter()

@@ -109,8 +109,14 @@ pub fn count_restarts(status: &Value, out: &mut Summary) {
 }
 
 /// Why the pod is still initializing, if it is: `Init:1/3`, `Init:Error`, `Init:CrashLoopBackOff`.
+///
+/// Init containers run one after the other, so the first that is not done is the reason. Done is
+/// one that ended with code 0, and a sidecar that has `started` (it counts as ready if it is). The
+/// reason is [how it ended](end_reason); or why it waits, unless that is only `PodInitializing`; or
+/// how many are done, of how many in the spec. Every container that is looked at
+/// [counts its restarts](count_restarts).
 fn initialization(pod: &Value, out: &mut Summary) -> Option<String> {
-    // lab:begin 03.7 the first init container that is not done says why; sidecars that started are done, and count as ready
+    // lab:begin 03.7 the first init container that is not done says why
     let total = items(&pod["spec"], "initContainers").len();
     for (done, container) in items(&pod["status"], "initContainerStatuses").enumerate() {
         count_restarts(container, out);
@@ -146,9 +152,13 @@ pub fn end_reason(terminated: &Value) -> String {
 }
 
 /// The word of the containers themselves, and how many of them are ready.
+///
+/// A container's word is why it waits, else [how it ended](end_reason); one that runs and is ready
+/// has none, and is counted. The first container has the last word. `Completed` is not true of a
+/// pod in which another one runs: it is `Running` if the pod has the condition `Ready`, and
+/// `NotReady` otherwise. Restarts are counted anew here: those of the sidecars and of all these.
 fn main_containers(pod: &Value, out: &mut Summary) {
-    // lab:begin 03.7 waiting, ended or running: the first container has the last word; Completed beside a running one is not
-    // From here on only the restarts of what runs beside the containers count.
+    // lab:begin 03.7 every container has a word, and the first one the last
     let mut counted = Summary { restarts: 0, last_restart: None, ..out.clone() };
     for container in items(&pod["status"], "initContainerStatuses") {
         if is_sidecar(pod, str_of(container, "name")) {
@@ -156,7 +166,6 @@ fn main_containers(pod: &Value, out: &mut Summary) {
         }
     }
     let mut running = false;
-    // The last word is that of the first container.
     for container in items(&pod["status"], "containerStatuses").rev() {
         count_restarts(container, &mut counted);
         let (waiting, terminated) = (&container["state"]["waiting"], &container["state"]["terminated"]);

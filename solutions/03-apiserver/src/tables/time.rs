@@ -17,9 +17,24 @@ pub fn between(from: &Value, to: &Value) -> Option<String> {
     Some(human(parse(to)?.as_second() - parse(from)?.as_second()))
 }
 
-/// Two units at most, fewer the longer it is ago.
+/// Two units at most, fewer the longer it is ago:
+///
+/// | below | units | |
+/// |---|---|---|
+/// | 2 minutes | seconds | `119s` |
+/// | 10 minutes | minutes and seconds | `3m5s` |
+/// | 3 hours | minutes | `179m` |
+/// | 8 hours | hours and minutes | `5h7m` |
+/// | 2 days | hours | `47h` |
+/// | 8 days | days and hours | `7d5h` |
+/// | 2 years | days | `400d` |
+/// | 8 years | years and days | `2y70d` |
+/// | | years | `9y` |
+///
+/// A year has 365 days. A second unit of zero is left out. Clocks differ a little: -1 s is `0s`,
+/// and what lies further in the future is `<invalid>`.
 pub fn human(seconds: i64) -> String {
-    // lab:begin 03.7 below 2m seconds, below 10m also seconds, below 3h minutes, below 8h also minutes, …
+    // lab:begin 03.7 find the band, and print its units
     if seconds < -1 {
         return "<invalid>".into();
     }

@@ -4,7 +4,10 @@
 use crate::common::{any_json, context, created, deployment, now, refused, resource};
 use crate::heart::access::{self, User};
 use crate::heart::alloc::{ServiceNet, Used, allocate};
+use crate::heart::query::Query;
 use crate::heart::request::RequestInfo;
+use crate::heart::selection::Selection;
+use crate::heart::tables::{self, Include};
 use crate::heart::{convert, discovery, openapi, write};
 use objects::resources;
 use proptest::prelude::*;
@@ -310,5 +313,32 @@ proptest! {
         let _ = crate::heart::delete::prepare_delete(resource, &old, 5, &Default::default(), now());
         let _ = crate::heart::subresources::bind(resource, &old, &body, now());
         let _ = crate::heart::subresources::scale_of(&old);
+    }
+}
+
+#[test]
+fn a_field_that_is_not_indexed_is_refused_and_not_empty() {
+    let query = Query::parse("fieldSelector=spec.foo%3Dx");
+    insta::assert_snapshot!(refused(Selection::parse(resource("Pod"), &query)));
+}
+
+#[test]
+fn every_kind_has_columns() {
+    let line = |r: &objects::resources::Resource| {
+        let show =
+            |c: &tables::Column| if c.priority > 0 { format!("({})", c.name) } else { c.name.to_string() };
+        let names: Vec<String> = tables::printer(r).columns.iter().map(show).collect();
+        format!("{}/{}: {}\n", r.api_version(), r.plural, names.join(", "))
+    };
+    let all: Vec<String> = resources::all().iter().map(line).collect();
+    insta::assert_snapshot!(all.concat());
+}
+
+proptest! {
+    #[test]
+    fn a_row_has_as_many_cells_as_columns_whatever_the_object(object in any_json(), kind in 0..resources::all().len()) {
+        let resource = &resources::all()[kind];
+        let row = tables::row(resource, &object, Include::Metadata, now());
+        prop_assert_eq!(row["cells"].as_array().map(Vec::len), Some(tables::printer(resource).columns.len()));
     }
 }

@@ -54,12 +54,6 @@ fn the_scheduler_and_the_kubelet_divide_the_pods_by_one_field() {
 }
 
 #[graded]
-fn a_field_that_is_not_indexed_is_refused_and_not_empty() {
-    let query = Query::parse("fieldSelector=spec.foo%3Dx");
-    insta::assert_snapshot!(refused(Selection::parse(resource("Pod"), &query)));
-}
-
-#[graded]
 fn every_kind_says_which_fields_it_indexes() {
     let line = |r: &objects::resources::Resource| {
         let fields = fields_of(r, &json!({}));

@@ -1,7 +1,6 @@
-use crate::common::{any_json, now, resource};
+use crate::common::{now, resource};
 use crate::heart::tables::{self, Include, time::human};
 use graded::graded;
-use objects::resources;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -229,26 +228,7 @@ fn workloads_services_and_nodes_print_as_upstream() {
     insta::assert_snapshot!(out);
 }
 
-#[graded]
-fn every_kind_has_columns() {
-    let line = |r: &objects::resources::Resource| {
-        let show =
-            |c: &tables::Column| if c.priority > 0 { format!("({})", c.name) } else { c.name.to_string() };
-        let names: Vec<String> = tables::printer(r).columns.iter().map(show).collect();
-        format!("{}/{}: {}\n", r.api_version(), r.plural, names.join(", "))
-    };
-    let all: Vec<String> = resources::all().iter().map(line).collect();
-    insta::assert_snapshot!(all.concat());
-}
-
 proptest! {
-    #[graded]
-    fn a_row_has_as_many_cells_as_columns_whatever_the_object(object in any_json(), kind in 0..resources::all().len()) {
-        let resource = &resources::all()[kind];
-        let row = tables::row(resource, &object, Include::Metadata, now());
-        prop_assert_eq!(row["cells"].as_array().map(Vec::len), Some(tables::printer(resource).columns.len()));
-    }
-
     #[graded]
     fn an_age_has_two_units_at_most(seconds in -10..40_000_000_000i64) {
         let text = human(seconds);
