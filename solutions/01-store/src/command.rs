@@ -1,10 +1,9 @@
 //! Commands: everything that changes the store. They are logged, then applied, in one order.
 
 use crate::error::Error;
-use crate::lease::Lease;
 use crate::store::{Store, Writer};
 use crate::txn::{Decided, DeleteAnswer, DeleteRange, Put, PutAnswer, Txn, TxnAnswer};
-use crate::types::{Event, KeyRange, LeaseId};
+use crate::types::{Event, LeaseId};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -90,12 +89,20 @@ impl Store {
         Applied { answer, events: Vec::new() }
     }
 
+    /// A lease ends, whoever wanted it, and takes its keys along.
     fn revoke(&mut self, id: LeaseId) -> Applied {
+        // lab:begin 01.6 take the lease out, then delete every key that hung on it, in order, in one revision
         let lease = match self.leases.revoke(id) {
             Ok(lease) => lease,
             Err(e) => return Applied { answer: Err(e), events: Vec::new() },
         };
-        self.write(|w| Ok(end_lease(w, lease)))
+        self.write(|w| {
+            for key in lease.keys {
+                w.delete(&crate::types::KeyRange::single(key));
+            }
+            Ok(Answer::LeaseRevoke { revision: w.revision() })
+        })
+        // lab:end
     }
 
     fn write(&mut self, change: impl FnOnce(&mut Writer<'_>) -> Result<Answer, Error>) -> Applied {
@@ -105,13 +112,4 @@ impl Store {
         assert!(answer.is_ok() || events.is_empty(), "a command that fails has changed nothing");
         Applied { answer, events }
     }
-}
-
-fn end_lease(w: &mut Writer<'_>, lease: Lease) -> Answer {
-    // lab:begin 01.6 delete every key that hung on the lease, in order, in one revision
-    for key in lease.keys {
-        w.delete(&KeyRange::single(key));
-    }
-    Answer::LeaseRevoke { revision: w.revision() }
-    // lab:end
 }

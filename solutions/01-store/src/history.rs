@@ -60,7 +60,7 @@ impl History {
     /// Forgets what no read at `at` or later can see: everything older than the newest record at
     /// or before `at`, and that record too when it is a tombstone. Returns what went.
     pub fn compact(&mut self, at: i64) -> Vec<Arc<Record>> {
-        // lab:begin 01.3 keep the one record that a read at `at` still finds, and everything younger
+        // lab:begin 01.2 keep the one record that a read at `at` still finds, and everything younger
         let younger = self.records.partition_point(|r| r.revision.main <= at);
         let needed = match younger.checked_sub(1) {
             Some(newest) if self.records[newest].is_tombstone() => younger,

@@ -67,10 +67,10 @@ impl Leases {
 
     /// A key that hung on `from` now hangs on `to`; either may be none.
     pub(crate) fn reattach(&mut self, key: &Key, from: LeaseId, to: LeaseId) {
-        // lab:begin 01.6 a key hangs on one lease at most: take it off the old one, put it on the new one
         if from == to {
             return;
         }
+        // lab:begin 01.6 a key hangs on one lease at most: take it off the old one, put it on the new one
         if let Some(lease) = self.leases.get_mut(&from) {
             lease.keys.remove(key);
         }

@@ -28,10 +28,10 @@
 //! | step | what you write | file |
 //! |---|---|---|
 //! | 1 | revisions and ranges | [`history`], [`range`], [`store`], [`types`] |
-//! | 2 | transactions | [`txn`] |
-//! | 3 | tombstones and compaction | [`history`], [`store`] |
-//! | 4 | watch | [`watch`] |
-//! | 5 | slow watchers | [`watch`] |
+//! | 2 | tombstones and compaction | [`history`], [`store`] |
+//! | 3 | transactions | [`txn`] |
+//! | 4 | watching what comes | [`watch`] |
+//! | 5 | history and slow watchers | [`watch`] |
 //! | 6 | leases | [`lease`], [`command`] |
 //! | 7 | the write-ahead log | [`wal`] |
 //!

@@ -81,16 +81,19 @@ impl Range {
         if self.keys.start.is_empty() { Err(Error::EmptyKey) } else { Ok(()) }
     }
 
+    // lab:given
     fn is_filtered(&self) -> bool {
         self.min_mod != 0 || self.max_mod != 0 || self.min_create != 0 || self.max_create != 0
     }
 
+    // lab:given
     fn admits(&self, r: &Record) -> bool {
         let within = |x: i64, min: i64, max: i64| (min == 0 || x >= min) && (max == 0 || x <= max);
         within(r.revision.main, self.min_mod, self.max_mod)
             && within(r.create, self.min_create, self.max_create)
     }
 
+    // lab:given
     fn compare(&self, a: &Record, b: &Record) -> Ordering {
         let order = match self.target {
             SortTarget::Key => a.key.cmp(&b.key),

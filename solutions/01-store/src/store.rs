@@ -108,7 +108,7 @@ impl Store {
     fn forget(&mut self, at: i64) {
         debug_assert!(self.compacted < at, "compaction goes forward");
         self.compacted = at;
-        // lab:begin 01.3 walk the changes up to `at`, compact each one's key once, drop keys of which nothing is left, and drop the changes before `at`
+        // lab:begin 01.2 walk the changes up to `at`, compact each one's key once, drop keys of which nothing is left, and drop the changes before `at`
         let old = self.log.iter().take_while(|r| r.revision.main <= at);
         let mut touched: Vec<Key> = old.map(|r| r.key.clone()).collect();
         touched.sort();
@@ -217,7 +217,7 @@ impl<'a> Writer<'a> {
 
     /// Deletes what is there and returns it, in order of keys.
     pub(crate) fn delete(&mut self, keys: &KeyRange) -> Vec<Arc<Record>> {
-        // lab:begin 01.3 write one tombstone for each living key of the range, each with its own sub revision
+        // lab:begin 01.2 write one tombstone for each living key of the range, each with its own sub revision
         let living = self.store.histories(keys).filter_map(|(_, h)| h.latest());
         let living: Vec<Arc<Record>> = living.cloned().collect();
         for prev in &living {
@@ -243,10 +243,14 @@ impl<'a> Writer<'a> {
         self.events
     }
 
+    /// What the next record gets.
+    // lab:given
     fn next(&self) -> Revision {
         Revision { main: self.store.revision + 1, sub: self.events.len() as u32 }
     }
 
+    /// Keeps a record and tells of it. `prev` is the living record that it follows, if there is one.
+    // lab:given
     fn write(&mut self, record: Record, prev: Option<&Record>) {
         let held = prev.map_or(NO_LEASE, |p| p.lease);
         self.store.leases.reattach(&record.key, held, record.lease);

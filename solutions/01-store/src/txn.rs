@@ -138,7 +138,7 @@ impl Compare {
     /// Whether the guard holds. Where there is no key, numbers are 0 and a value equals nothing,
     /// not even the empty value.
     pub fn holds(&self, store: &Store) -> bool {
-        // lab:begin 01.2 hold for every living key of the range; without any, compare with zero, and refuse to compare a value
+        // lab:begin 01.3 hold for every living key of the range; without any, compare with zero, and refuse to compare a value
         let living = store.histories(&self.keys).filter_map(|(_, h)| h.latest());
         let mut any = false;
         for record in living {
@@ -221,7 +221,7 @@ struct Writes {
 impl Writes {
     /// The two lists of a nested transaction exclude each other, so they may write the same key.
     fn of(ops: &[Op]) -> Result<Writes, Error> {
-        // lab:begin 01.2 collect this level's deletes, then what nested transactions write, then this level's puts; refuse a put that meets an earlier put or a delete
+        // lab:begin 01.3 collect this level's deletes, then what nested transactions write, then this level's puts; refuse a put that meets an earlier put or a delete
         let mut writes = Writes::default();
         writes.deletes.extend(ops.iter().filter_map(|op| match op {
             Op::Delete(delete) => Some(delete.keys.clone()),
@@ -249,6 +249,7 @@ impl Writes {
         // lab:end
     }
 
+    // lab:given
     /// etcd overlooks deletes without an end here; a put that keeps the value of a key that such a
     /// delete has just removed then ends the server. We look.
     fn may_put(&self, key: &Key) -> Result<(), Error> {
@@ -265,14 +266,19 @@ pub(crate) struct Decided<'a> {
 }
 
 enum DecidedOp<'a> {
+    // lab:given
     Range(&'a Range),
+    // lab:given
     Put(&'a Put),
+    // lab:given
     Delete(&'a DeleteRange),
+    // lab:given
     Txn(Decided<'a>),
 }
 
 impl<'a> Decided<'a> {
     pub(crate) fn new(txn: &'a Txn, store: &Store) -> Self {
+        // lab:begin 01.3 take all compares, choose the branch, and decide what nests in it, before anything is written
         let succeeded = txn.compare.iter().all(|c| c.holds(store));
         let ops = if succeeded { &txn.success } else { &txn.failure };
         let ops = ops.iter().map(|op| match op {
@@ -282,6 +288,7 @@ impl<'a> Decided<'a> {
             Op::Txn(txn) => DecidedOp::Txn(Decided::new(txn, store)),
         });
         Decided { succeeded, ops: ops.collect() }
+        // lab:end
     }
 
     /// Whatever can fail fails here, before the first write: a transaction is done whole or not
@@ -313,7 +320,6 @@ impl<'a> Decided<'a> {
     /// Does the operations in order; each read sees the writes before it.
     pub(crate) fn apply(&self, writer: &mut Writer<'_>) -> Result<TxnAnswer, Error> {
         let mut answer = TxnAnswer { revision: 0, succeeded: self.succeeded, answers: Vec::new() };
-        // lab:begin 01.2 do each operation through the writer and keep its answer
         for op in &self.ops {
             answer.answers.push(match op {
                 DecidedOp::Range(range) => OpAnswer::Range(writer.range(range)?),
@@ -323,7 +329,6 @@ impl<'a> Decided<'a> {
             });
         }
         Ok(answer)
-        // lab:end
     }
 }
 

@@ -93,6 +93,7 @@ impl KeyRange {
 
     /// All keys that begin with `prefix`.
     pub fn prefix(prefix: &[u8]) -> Self {
+        // lab:begin 01.1 end before the smallest key that is larger than all of these, if there is one
         let mut end = prefix.to_vec();
         while end.last() == Some(&0xff) {
             end.pop();
@@ -105,6 +106,7 @@ impl KeyRange {
             None => RangeEnd::Unbounded,
         };
         KeyRange { start: prefix.into(), end }
+        // lab:end
     }
 
     /// Every key there can be. (The empty key is not a key.)
@@ -118,13 +120,11 @@ impl KeyRange {
     }
 
     pub fn contains(&self, key: &[u8]) -> bool {
-        // lab:begin 01.1 say whether the range holds a key: one key, no end, or an end that is itself left out
         match &self.end {
             RangeEnd::Single => key == &*self.start,
             RangeEnd::Unbounded => key >= &*self.start,
             RangeEnd::Before(end) => key >= &*self.start && key < &**end,
         }
-        // lab:end
     }
 
     /// For a `BTreeMap`'s `range`, which panics on a range that [`Self::is_empty`].

@@ -196,6 +196,7 @@ impl<'a> Frames<'a> {
         // lab:end
     }
 
+    // lab:given
     /// Whether some sector's share of these bytes is all zeros: disks write whole sectors, in any
     /// order, and what was never written reads as zeros.
     fn is_unwritten(&self, from: usize, to: usize) -> bool {
@@ -210,6 +211,7 @@ impl<'a> Frames<'a> {
         false
     }
 
+    // lab:given
     /// Whether anything that begins like a frame is there from `from` on: then what is before it
     /// was once whole.
     fn has_frame_after(&self, from: usize) -> bool {

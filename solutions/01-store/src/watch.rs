@@ -64,6 +64,7 @@ impl WatchSpec {
         }
     }
 
+    // lab:given
     fn wants(&self, record: &Record) -> bool {
         let unwanted = if record.is_tombstone() { self.no_delete } else { self.no_put };
         !unwanted && self.keys.contains(&record.key)
@@ -122,6 +123,7 @@ pub struct Hub {
     synced: Synced,
     lagging: BTreeSet<Address>,
     /// Where the last round of catching up stopped: the next begins behind it.
+    // lab:given
     cursor: Address,
     /// Events that a stream may be sent before it says that it has taken some.
     window: i64,
@@ -223,7 +225,7 @@ impl Hub {
 
     /// What a command wrote: all of one revision, in order.
     pub fn handle_commit(&mut self, events: &[Event]) {
-        // lab:begin 01.4 collect for each synced watcher what it wants of the revision, and deliver that in one piece; 01.5: without credit let it lag from this revision
+        // lab:begin 01.4 collect for each synced watcher what it wants of the revision, and deliver that in one piece, or let the watcher lag from this revision
         let Some(revision) = events.first().map(|e| e.record.revision.main) else { return };
         let mut batches: BTreeMap<Address, Vec<Event>> = BTreeMap::new();
         for event in events {
@@ -284,6 +286,7 @@ impl Hub {
     /// Lets lagging watchers read history, each at most once a call, all together about `budget`
     /// changes. True when there is more that could be done at once.
     pub fn poll_catch_up(&mut self, store: &Store, budget: usize) -> bool {
+        // lab:begin 01.5 give each lagging watcher a turn, beginning behind the one that had the last, until the budget is spent; then say whether another call could do something
         let mut left = budget;
         let behind = (Bound::Excluded(self.cursor), Bound::Unbounded);
         let round = self.lagging.range(behind).chain(self.lagging.range(..=self.cursor));
@@ -295,8 +298,11 @@ impl Hub {
             self.catch_up(address, store, &mut left);
         }
         self.lagging.iter().any(|(stream, _)| self.streams.get(stream).is_some_and(|s| s.credit > 0))
+        // lab:end
     }
 
+    /// One lagging watcher's turn, which may cost what is `left` of the budget.
+    // lab:given
     fn catch_up(&mut self, address: Address, store: &Store, left: &mut usize) {
         let (stream, watch) = address;
         let Some(on) = self.streams.get_mut(&stream) else { return };
@@ -343,9 +349,10 @@ impl Hub {
         // lab:end
     }
 
-    /// Hands the events to the stream if it has credit. `upto` is the last revision in them.
+    /// Hands the events to the stream if it has credit, even if they cost more than it has. `upto` is
+    /// the last revision in them. False: not taken.
+    // lab:given
     fn deliver(&mut self, address: Address, upto: i64, revision: i64, events: Vec<Event>) -> bool {
-        // lab:begin 01.5 a stream without credit gets nothing; otherwise the events cost what they are, even if that overdraws it
         let (stream, watch) = address;
         let Some(on) = self.streams.get_mut(&stream) else { return true };
         let Some(watcher) = on.watchers.get_mut(&watch) else { return true };
@@ -358,18 +365,23 @@ impl Hub {
         let what = What::Events { events, fragment: watcher.spec.fragment };
         self.out.push_back(Delivery { stream, watch, revision, what });
         true
-        // lab:end
     }
 
+    /// A synced watcher falls behind: it needs everything from this revision on.
+    // lab:given
     fn lag(&mut self, address: Address, from: i64) {
+        // lab:begin 01.5 the watcher is lagging from now on, not synced, and needs this revision next
         let Some(on) = self.streams.get_mut(&address.0) else { return };
         let Some(watcher) = on.watchers.get_mut(&address.1) else { return };
         watcher.next = from;
         on.lagging += 1;
         self.synced.remove(&watcher.spec.keys, address);
         self.lagging.insert(address);
+        // lab:end
     }
 
+    /// A lagging watcher has everything: it is synced again.
+    // lab:given
     fn catch_up_done(&mut self, address: Address, revision: i64) {
         let Some(on) = self.streams.get_mut(&address.0) else { return };
         let Some(watcher) = on.watchers.get(&address.1) else { return };
@@ -438,6 +450,7 @@ impl Synced {
         }
     }
 
+    // lab:given
     fn interested(&self, key: &[u8]) -> impl Iterator<Item = Address> {
         let exact = self.keys.get(key).into_iter().flatten();
         let ranges = self.ranges.iter().filter(|(_, keys)| keys.contains(key)).map(|(a, _)| a);

@@ -6,6 +6,8 @@ use store_lab as heart;
 #[cfg(not(feature = "lab"))]
 use store_solution as heart;
 
+#[path = "store/given.rs"]
+mod given;
 #[path = "store/model.rs"]
 mod model;
 #[path = "store/random.rs"]
@@ -15,10 +17,10 @@ mod script;
 
 #[path = "store/step_1_revisions.rs"]
 mod step_1_revisions;
-#[path = "store/step_2_transactions.rs"]
-mod step_2_transactions;
-#[path = "store/step_3_compaction.rs"]
-mod step_3_compaction;
+#[path = "store/step_2_compaction.rs"]
+mod step_2_compaction;
+#[path = "store/step_3_transactions.rs"]
+mod step_3_transactions;
 #[path = "store/step_4_watch.rs"]
 mod step_4_watch;
 #[path = "store/step_5_slow_watchers.rs"]

@@ -57,17 +57,22 @@ pub fn range() -> impl Strategy<Value = Range> {
     )
 }
 
+/// Without a lease.
 pub fn put() -> impl Strategy<Value = Put> {
     let kept = || prop::bool::weighted(0.1);
-    (key(), value(), lease(), any::<bool>(), kept(), kept()).prop_map(
-        |(key, value, lease, prev_kv, ignore_value, ignore_lease)| {
+    (key(), value(), any::<bool>(), kept(), kept()).prop_map(
+        |(key, value, prev_kv, ignore_value, ignore_lease)| {
             let put = Put::new(key, if ignore_value { vec![] } else { value });
-            Put { lease: if ignore_lease { 0 } else { lease }, prev_kv, ignore_value, ignore_lease, ..put }
+            Put { prev_kv, ignore_value, ignore_lease, ..put }
         },
     )
 }
 
-fn delete() -> impl Strategy<Value = DeleteRange> {
+fn leased_put() -> impl Strategy<Value = Put> {
+    (put(), lease()).prop_map(|(put, lease)| Put { lease: if put.ignore_lease { 0 } else { lease }, ..put })
+}
+
+pub fn delete() -> impl Strategy<Value = DeleteRange> {
     (keys(), any::<bool>()).prop_map(|(keys, prev_kv)| DeleteRange { keys, prev_kv })
 }
 
@@ -83,10 +88,11 @@ fn compare() -> impl Strategy<Value = Compare> {
     (keys(), is, than).prop_map(|(keys, is, than)| Compare { keys, is, than })
 }
 
-pub fn ops() -> impl Strategy<Value = Vec<Op>> {
+/// Operations whose puts are these.
+fn ops_of<P: Strategy<Value = Put> + 'static>(put: P) -> impl Strategy<Value = Vec<Op>> {
     let leaf = prop_oneof![
         2 => range().prop_map(Op::Range),
-        3 => put().prop_map(Op::Put),
+        3 => put.prop_map(Op::Put),
         1 => delete().prop_map(Op::Delete),
     ];
     let op = leaf.prop_recursive(2, 8, 3, |op| {
@@ -96,20 +102,55 @@ pub fn ops() -> impl Strategy<Value = Vec<Op>> {
     vec(op, 0..4)
 }
 
+pub fn ops() -> impl Strategy<Value = Vec<Op>> {
+    ops_of(put())
+}
+
 pub fn txn() -> impl Strategy<Value = Txn> {
-    (vec(compare(), 0..3), ops(), ops()).prop_map(|(compare, success, failure)| Txn {
+    txn_of(ops(), ops())
+}
+
+fn txn_of(
+    success: impl Strategy<Value = Vec<Op>>,
+    failure: impl Strategy<Value = Vec<Op>>,
+) -> impl Strategy<Value = Txn> {
+    (vec(compare(), 0..3), success, failure).prop_map(|(compare, success, failure)| Txn {
         compare,
         success,
         failure,
     })
 }
 
-pub fn command() -> impl Strategy<Value = Command> {
+fn compact() -> impl Strategy<Value = Command> {
+    (0..25i64).prop_map(|revision| Command::Compact { revision })
+}
+
+/// What the store can do by its second step: put, delete, compact.
+pub fn simple() -> impl Strategy<Value = Command> {
     prop_oneof![
         8 => put().prop_map(Command::Put),
         3 => delete().prop_map(Command::Delete),
-        4 => txn().prop_map(Command::Txn),
-        1 => (0..25i64).prop_map(|revision| Command::Compact { revision }),
+        1 => compact(),
+    ]
+}
+
+/// What changes keys, without leases: put, delete, transaction.
+pub fn write() -> impl Strategy<Value = Command> {
+    let put = put().prop_map(|put| Put { ignore_value: false, ignore_lease: false, ..put });
+    prop_oneof![
+        8 => put.prop_map(Command::Put),
+        3 => delete().prop_map(Command::Delete),
+        2 => txn().prop_map(Command::Txn),
+    ]
+}
+
+/// Everything.
+pub fn command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        8 => leased_put().prop_map(Command::Put),
+        3 => delete().prop_map(Command::Delete),
+        4 => txn_of(ops_of(leased_put()), ops_of(leased_put())).prop_map(Command::Txn),
+        1 => compact(),
         1 => (0..4i64, 0..9i64).prop_map(|(id, ttl)| Command::LeaseGrant { id, ttl }),
         1 => (0..4i64).prop_map(|id| Command::LeaseRevoke { id }),
     ]
@@ -117,15 +158,6 @@ pub fn command() -> impl Strategy<Value = Command> {
 
 pub fn history(most: usize) -> impl Strategy<Value = Vec<Command>> {
     vec(command(), 0..most)
-}
-
-/// Commands without compaction.
-pub fn write() -> impl Strategy<Value = Command> {
-    prop_oneof![
-        8 => put().prop_map(|put| Command::Put(Put { lease: 0, ignore_value: false, ignore_lease: false, ..put })),
-        3 => delete().prop_map(Command::Delete),
-        2 => txn().prop_map(Command::Txn),
-    ]
 }
 
 /// Does a command on both and compares what came of it. Returns the events.

@@ -10,6 +10,7 @@ use crate::model::Model;
 use crate::random::{both, history};
 use crate::script::run;
 
+/// Kubernetes' Events hang on a lease of an hour; the store forgets them without anybody asking.
 #[graded]
 fn keys_go_with_their_lease_in_one_revision() {
     assert_snapshot!(run("
@@ -25,6 +26,7 @@ fn keys_go_with_their_lease_in_one_revision() {
     "));
 }
 
+/// Otherwise an old lease would take a key along that somebody else holds by now.
 #[graded]
 fn a_key_hangs_on_the_lease_of_its_last_put() {
     assert_snapshot!(run("
@@ -42,6 +44,24 @@ fn a_key_hangs_on_the_lease_of_its_last_put() {
     "));
 }
 
+/// As etcd: `ignore_lease` is a put by somebody who does not know of the lease, and does not end it.
+#[graded]
+fn a_put_may_keep_the_lease() {
+    assert_snapshot!(run("
+        grant 7 60
+        put a 1 lease=7
+        put a 2 keep-lease
+        leases
+        put a - keep-value
+        get a
+        leases
+        put b 1 keep-lease
+        put a 1 lease=7 keep-lease
+        put a 1 lease=8
+    "));
+}
+
+/// A lock whose holder has died must come free, and he cannot tell anybody.
 #[graded]
 fn a_lease_expires_unless_it_is_kept_alive() {
     assert_snapshot!(run("
@@ -61,6 +81,7 @@ fn a_lease_expires_unless_it_is_kept_alive() {
     "));
 }
 
+/// A lease must outlive an election of the store's leader, or every election would end it.
 #[graded]
 fn leases_last_at_least_two_seconds_and_numbers_are_given_once() {
     assert_snapshot!(run("
@@ -74,6 +95,7 @@ fn leases_last_at_least_two_seconds_and_numbers_are_given_once() {
     "));
 }
 
+/// Nothing has changed that a watcher could want to hear of.
 #[graded]
 fn revoking_a_lease_without_keys_takes_no_revision() {
     assert_snapshot!(run("
@@ -85,6 +107,7 @@ fn revoking_a_lease_without_keys_takes_no_revision() {
     "));
 }
 
+/// Its revocation is on its way through the log and cannot be called back.
 #[graded]
 fn an_expired_lease_is_named_once_and_cannot_be_kept_alive() {
     let mut expiry = Expiry::default();

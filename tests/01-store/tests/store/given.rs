@@ -1,0 +1,42 @@
+//! What stands on given code alone: it does not count for a step.
+
+use proptest::prelude::*;
+
+use crate::heart::types::KeyRange;
+use crate::heart::{Command, crc};
+use crate::model::holds;
+use crate::random::{command, key};
+
+#[test]
+fn the_checksum_is_crc_32c() {
+    assert_eq!(crc::update(0, b"123456789"), 0xe306_9283);
+    assert_eq!(crc::update(crc::update(0, b"1234"), b"56789"), 0xe306_9283, "in parts as in one");
+}
+
+proptest! {
+    #[test]
+    fn a_range_holds_what_the_wire_says(start in key(), end in key(), key in key()) {
+        for end in [&b""[..], b"\0", end] {
+            let keys = KeyRange::from_wire(start, end);
+            prop_assert_eq!(keys.contains(key), holds(&keys, key));
+            prop_assert!(!(keys.is_empty() && keys.contains(key)));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..Default::default() })]
+
+    #[test]
+    fn a_command_is_the_same_after_writing_and_reading(command in command()) {
+        prop_assert_eq!(Command::decode(&command.encode()), Ok(command));
+    }
+
+    #[test]
+    fn a_command_cut_short_is_malformed(command in command()) {
+        let bytes = command.encode();
+        for cut in 0..bytes.len() {
+            prop_assert!(Command::decode(&bytes[..cut]).is_err());
+        }
+    }
+}
