@@ -30,6 +30,15 @@
 //!   skeleton does. So one program shows both, and everything in between.
 //! - What the generator did not write it never overwrites (see [`sync`]): it may be an evening's work.
 
+mod answers;
+mod functions;
+mod manifest;
+mod marks;
+mod readme;
+mod room;
+mod skeleton;
+mod source;
+mod switches;
 pub mod sync;
 
 use std::collections::BTreeMap;
@@ -37,6 +46,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::chapters::{Chapter, Step};
+use crate::labs::room::Room;
 use crate::place::Place;
 
 /// A function whose body the student writes.
@@ -66,33 +76,32 @@ pub struct Answer {
 
 /// The holes of a chapter, file by file, from the top down.
 pub fn holes(place: &Place, chapter: &Chapter) -> Result<Vec<Hole>> {
-    let _ = (place, chapter);
-    todo!()
+    Ok(Room::read(place, chapter)?.holes())
 }
 
 /// The text that the generator gives for one file of the lab (`src/filters.rs`).
 pub fn skeleton(place: &Place, chapter: &Chapter, file: &str) -> Result<String> {
-    let _ = (place, chapter, file);
-    todo!()
+    Ok(skeleton::write(&Room::read(place, chapter)?.file(file)?.source).0)
 }
 
 /// The student's text of a file with the holes of one step (`05.2`) put back, and all else left alone.
 /// `skeleton` is [`skeleton`] of the same file. Fails with a sentence for the student where the text
 /// cannot be read as Rust, or lacks a function of the step.
 pub fn reset_step(student: &str, skeleton: &str, step: &str) -> Result<String> {
-    let _ = (student, skeleton, step);
-    todo!()
+    answers::reset_step(student, skeleton, step)
 }
 
 /// The reference's answer to each hole of a step.
 pub fn solution_of(place: &Place, chapter: &Chapter, step: &Step) -> Result<Vec<Answer>> {
-    let _ = (place, chapter, step);
-    todo!()
+    let room = Room::read(place, chapter)?;
+    let answers =
+        room.files.iter().flat_map(|file| file.cuts().map(|(_, cut)| file.source.answer(&cut.span)));
+    let filled = room.holes().into_iter().zip(answers).map(|(hole, code)| Answer { hole, code });
+    Ok(filled.filter(|answer| answer.hole.step == step.id).collect())
 }
 
 /// Every file of a core (`src/filters.rs`, …) in the form where each hole is behind a switch: the
 /// environment variable `CORACLE_OPEN_HOLES` names the open ones by their ids, separated by commas.
 pub fn switches(place: &Place, chapter: &Chapter) -> Result<BTreeMap<String, String>> {
-    let _ = (place, chapter);
-    todo!()
+    Ok(switches::write(&Room::read(place, chapter)?))
 }

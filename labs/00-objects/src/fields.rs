@@ -1,0 +1,89 @@
+//! Field selectors: `status.phase=Running,spec.nodeName!=node-1`
+//! (k8s.io/apimachinery/pkg/fields). Which paths a kind offers is the API server's affair.
+
+use crate::escaping::escape;
+use std::fmt;
+
+/// A conjunction of comparisons of one field each with a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldSelector {
+    requirements: Vec<Requirement>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requirement {
+    /// `metadata.name`.
+    pub path: String,
+    pub operator: Operator,
+    pub value: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    Equals,
+    NotEquals,
+}
+
+/// Why a text is no field selector.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FieldSelectorError {
+    #[error("invalid selector: {selector:?}; can't understand {term:?}")]
+    Term { selector: String, term: String },
+    #[error("invalid field selector: invalid escape sequence: {0}")]
+    Escape(String),
+    #[error("invalid field selector: unescaped character in value: {0}")]
+    Unescaped(String),
+}
+
+impl FieldSelector {
+    pub fn everything() -> FieldSelector {
+        FieldSelector::default()
+    }
+
+    pub fn new(requirements: Vec<Requirement>) -> FieldSelector {
+        FieldSelector { requirements }
+    }
+
+    /// Reads `path=value`, `path==value` and `path!=value`, joined by commas. In a value a
+    /// comma, an equals sign and a backslash are written after a backslash.
+    pub fn parse(text: &str) -> Result<FieldSelector, FieldSelectorError> {
+        let _ = &text;
+        todo!("lab 00.5: cut the text at its bare commas, each term at its operator")
+    }
+
+    /// Whether the object whose fields `field` reads matches. A field without a value
+    /// counts as empty: `spec.nodeName=` finds the pods that have no node yet.
+    pub fn matches(&self, field: impl Fn(&str) -> Option<String>) -> bool {
+        let _ = &field;
+        todo!("lab 00.5: every requirement must hold")
+    }
+
+    pub fn requirements(&self) -> &[Requirement] {
+        &self.requirements
+    }
+
+    pub fn is_everything(&self) -> bool {
+        self.requirements.is_empty()
+    }
+
+    /// The value that `path` must have, if the selector names one: lets a list by
+    /// `metadata.name` become a single read.
+    pub fn exact(&self, path: &str) -> Option<&str> {
+        let wanted = |r: &&Requirement| r.operator == Operator::Equals && r.path == path;
+        self.requirements.iter().find(wanted).map(|requirement| requirement.value.as_str())
+    }
+}
+
+impl fmt::Display for FieldSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Requirement { path, operator, value }) in self.requirements.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            let symbol = match operator {
+                Operator::Equals => "=",
+                Operator::NotEquals => "!=",
+            };
+            write!(f, "{comma}{path}{symbol}{}", escape(value))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,51 @@
+//! # Objects: amounts, selectors and patches
+//!
+//! Everything in Kubernetes is an object: a JSON document with a kind, a name, labels, what
+//! is wished (`spec`) and what is (`status`). Before there is a server there must be
+//! answers to three questions about such documents, and every component asks them:
+//!
+//! ```text
+//!   "64Mi" and "0.5"     how much is that?                quantity   exact numbers
+//!   "app=web,tier!=db"   is this object among those?      labels, fields
+//!   {"spec": {…}}        what does it look like after?    patch      three dialects
+//! ```
+//!
+//! All of it is pure: values in, values out. That makes it the best place to learn how
+//! Kubernetes thinks, and the worst place for a small mistake, because whatever is rounded
+//! wrong here is scheduled wrong three chapters later.
+//!
+//! ## Reading order
+//!
+//! 1. [`quantity`]: amounts with suffixes; [`notation`] holds the digits' arithmetic.
+//! 2. [`labels`]: what a Service or a ReplicaSet calls its own; [`tokens`] reads the text.
+//! 3. [`fields`]: the few fields that can be selected by; [`escaping`] for its backslashes.
+//! 4. [`patch`]: RFC 7386, RFC 6902 with its [`pointer`](patch::pointer)s, and Kubernetes'
+//!    own strategic merge with its [`schema`](patch::schema) and
+//!    [`directives`](patch::directives).
+//!
+//! ## Invariants
+//!
+//! 1. A quantity is exact to 10⁻⁹; what is finer was rounded away from zero, never to it.
+//! 2. What a quantity or a selector prints can be read back, and is equal.
+//! 3. Two quantities are equal when their amounts are, whatever their suffixes.
+//! 4. A selector that exists and is empty matches everything; an absent one matches nothing.
+//! 5. A patch leaves its document untouched and gives a new one, or an error: never half.
+//! 6. Members that a patch does not name keep their value and their place.
+//! 7. The same merge patch applied again changes nothing.
+//!
+//! ## What is left out
+//!
+//! - Three-way apply and server-side apply (kubectl's `apply` computes its patch itself);
+//!   see k8s.io/apimachinery/pkg/util/strategicpatch and sigs.k8s.io/structured-merge-diff.
+//! - Quantities beyond 2⁶³-1, which upstream keeps in arbitrary precision on some paths
+//!   (k8s.io/apimachinery/pkg/api/resource/quantity.go).
+//! - Merge keys of kinds that are not served; upstream reads them from struct tags
+//!   (`patchStrategy`, `patchMergeKey`), here they are a table.
+
+pub mod escaping;
+pub mod fields;
+pub mod labels;
+pub mod notation;
+pub mod patch;
+pub mod quantity;
+pub mod tokens;

@@ -1,0 +1,75 @@
+//! Flows that outlive their endpoint.
+//!
+//! The kernel consults our rules for the first packet of a flow only; afterwards its connection table
+//! decides. A TCP client whose pod is gone is reset and connects anew, which makes a new flow. A UDP
+//! client is told nothing: as long as it keeps sending from one port (a resolver, a log shipper) its
+//! packets go on to an address where nobody lives, or, if it began before the first endpoint was
+//! there, go on untranslated. So these entries must be deleted.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use crate::model::{Protocol, ServicePort, Snapshot};
+use crate::reach::reach;
+
+/// What to delete from the connection table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StaleFlow {
+    /// Everything sent to this address of a service: it had no endpoint, so nothing was translated.
+    ToAddress(Ipv4Addr),
+    ToNodePort(u16),
+    /// What was sent to this address and translated to an endpoint that is gone.
+    AddressToEndpoint(Ipv4Addr, Ipv4Addr),
+    NodePortToEndpoint(u16, Ipv4Addr),
+}
+
+impl StaleFlow {
+    /// Arguments for the `conntrack` program.
+    pub fn args(&self) -> Vec<String> {
+        let command = match self {
+            Self::ToAddress(ip) => format!("-D --orig-dst {ip} -p udp"),
+            Self::ToNodePort(port) => format!("-D -p udp --dport {port}"),
+            Self::AddressToEndpoint(ip, endpoint) => {
+                format!("-D --orig-dst {ip} --dst-nat {endpoint} -p udp")
+            }
+            Self::NodePortToEndpoint(port, endpoint) => {
+                format!("-D -p udp --dport {port} --dst-nat {endpoint}")
+            }
+        };
+        command.split(' ').map(str::to_owned).collect()
+    }
+}
+
+/// The flows that became stale by going from `before` to `after`; delete them once the rules of
+/// `after` are in place, lest the next packet make the same entry again.
+pub fn stale_flows(before: &Snapshot, after: &Snapshot) -> BTreeSet<StaleFlow> {
+    let mut stale = BTreeSet::new();
+    let endpoints = |snapshot: &Snapshot, service: &ServicePort| -> BTreeSet<Ipv4Addr> {
+        let reach = reach(service, snapshot.endpoints_of(&service.name));
+        reach.all.iter().map(|endpoint| *endpoint.address.ip()).collect()
+    };
+    for (name, old) in &before.services {
+        if name.protocol != Protocol::Udp {
+            continue;
+        }
+        let had = endpoints(before, old);
+        let has = after.services.get(name).map(|new| endpoints(after, new)).unwrap_or_default();
+        for &gone in had.difference(&has) {
+            stale.extend(addresses(old).map(|ip| StaleFlow::AddressToEndpoint(ip, gone)));
+            stale.extend(old.node_port.map(|port| StaleFlow::NodePortToEndpoint(port, gone)));
+        }
+    }
+    for (name, new) in &after.services {
+        let had_none = before.services.get(name).is_none_or(|old| endpoints(before, old).is_empty());
+        if name.protocol == Protocol::Udp && had_none && !endpoints(after, new).is_empty() {
+            stale.extend(addresses(new).map(StaleFlow::ToAddress));
+            stale.extend(new.node_port.map(StaleFlow::ToNodePort));
+        }
+    }
+    stale
+}
+
+fn addresses(service: &ServicePort) -> impl Iterator<Item = Ipv4Addr> {
+    let own = [service.cluster_ip].into_iter();
+    own.chain(service.external_ips.iter().copied()).chain(service.load_balancer_ips.iter().copied())
+}
