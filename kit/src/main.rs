@@ -111,6 +111,9 @@ enum Verb {
     VerifyLabs(verify::Args),
     /// How many deliberate faults a chapter's suite notices
     Mutants(mutants::Args),
+    /// Run a program within limits and walls: the examiner's own
+    #[command(hide = true)]
+    Jail(Rest),
 }
 
 fn main() -> ExitCode {
@@ -158,5 +161,6 @@ fn run(verb: Option<Verb>, rest: &[OsString]) -> anyhow::Result<ExitCode> {
         Verb::SyncLabs(args) => labs::sync::run(&place, &args),
         Verb::VerifyLabs(args) => verify::run(&place, &args),
         Verb::Mutants(args) => mutants::run(&place, &args),
+        Verb::Jail(_) => Ok(exam::jail::keep(rest)),
     }
 }
