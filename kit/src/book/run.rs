@@ -1,0 +1,210 @@
+//! `cargo kit book --run`: the terminals of the pages, run and compared.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{SigSet, Signal};
+
+use super::mask::Comparison;
+use super::page::{Fence, Page};
+use super::session::{Ended, Session};
+use super::{shell, src};
+use crate::chapters::Target;
+use crate::kubectl::client_version;
+use crate::place::{Place, search_path};
+use crate::{cargo, say, setup};
+
+/// For one command, on a slow machine with other work.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+pub fn run(place: &Place, target: Option<&Target>, bless: bool) -> Result<ExitCode> {
+    setup::ensure(place)?;
+    // What older ones print is different, and they cannot exec.
+    if !client_version(place).is_some_and(|version| version.speaks_websocket()) {
+        println!("SKIPPED: the pages show what kubectl 1.31 or later prints, and there is none here.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut pages = Page::all(&src(place))?;
+    pages.retain(|page| page.fences().iter().any(Fence::is_run));
+    if let Some(target) = target {
+        pages.retain(|page| page.name.starts_with(&format!("{}-", target.chapter)));
+    }
+    if pages.is_empty() {
+        bail!("no such page has a terminal that is run");
+    }
+    let coracle = cargo::build_coracle(place, false, &[])?;
+    tidy_when_interrupted()?;
+    let start = Instant::now();
+    let mut wrong = Vec::new();
+    for page in &mut pages {
+        if !run_page(place, &coracle, page, bless)? {
+            wrong.push(page.name.clone());
+        }
+    }
+    if !wrong.is_empty() && !bless {
+        println!("\nIf what came is right, `cargo kit book --run N --bless` writes it into the page.");
+        bail!("not as the page says: {} ({})", wrong.join(", "), say::time(start.elapsed()));
+    }
+    println!("{} {} pages in {}", say::green("All as it says:"), pages.len(), say::time(start.elapsed()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether every command printed what the page says. With `bless` the page is written anew where not.
+fn run_page(place: &Place, coracle: &Path, page: &mut Page, bless: bool) -> Result<bool> {
+    let start = Instant::now();
+    let playing = Playing::begin(place, coracle).with_context(|| page.name.clone())?;
+    let mut session = Session::start(playing.command("sh"), &playing.folder.join("bin"))?;
+    let mut count = 0;
+    let mut right = true;
+    let mut changes = Vec::new();
+    for fence in page.fences().into_iter().filter(Fence::is_run) {
+        let body = page.body(&fence).to_vec();
+        let commands = match shell::commands(&body) {
+            Ok(commands) => commands,
+            Err(why) => bail!("book/src/{}:{}: {why}", page.name, fence.line + 1),
+        };
+        for command in commands {
+            count += 1;
+            let at = fence.body.start + command.printed.start;
+            let (came, stuck) = match session.run(&command.text, PATIENCE)? {
+                Ended::Well(came) => (came, None),
+                Ended::Badly(came, why) => (came, Some(why)),
+            };
+            let expected = &body[command.printed.clone()];
+            let comparison = Comparison::new(expected, &came);
+            if comparison.agrees() && stuck.is_none() {
+                continue;
+            }
+            right = false;
+            println!("\nbook/src/{}:{at}: {}", page.name, say::red("this does not print what the page says"));
+            println!("  $ {}", command.text.replace('\n', "\n    "));
+            for line in comparison.diff() {
+                println!("  {}", painted(&line));
+            }
+            if let Some(why) = stuck {
+                bail!("book/src/{}:{at}: {why}", page.name);
+            }
+            let lines = fence.body.start + command.printed.start..fence.body.start + command.printed.end;
+            changes.push((lines, comparison.blessed()));
+        }
+    }
+    drop(session);
+    drop(playing);
+    let blessed = bless && !right;
+    if blessed {
+        for (lines, blessed) in changes.into_iter().rev() {
+            page.lines.splice(lines, blessed);
+        }
+        std::fs::write(src(place).join(&page.name), page.lines.join("\n") + "\n")?;
+    }
+    let word = if right {
+        say::green("ok")
+    } else if blessed {
+        say::yellow("blessed")
+    } else {
+        say::red("WRONG")
+    };
+    println!("{word:<8} {:<22} {count:>3} commands ({})", page.name, say::time(start.elapsed()));
+    Ok(right)
+}
+
+fn painted(line: &str) -> String {
+    match line.as_bytes().first() {
+        Some(b'-') => say::red(line),
+        Some(b'+') => say::green(line),
+        _ => line.to_owned(),
+    }
+}
+
+/// A folder with a cluster of its own; both go when it is dropped.
+struct Stage {
+    folder: PathBuf,
+    coracle: PathBuf,
+}
+
+/// The stage that stands, here so that an interrupt can strike it.
+static STANDING: Mutex<Option<Stage>> = Mutex::new(None);
+
+/// Strikes the stage that stands when it is dropped.
+struct Playing {
+    folder: PathBuf,
+}
+
+impl Drop for Playing {
+    fn drop(&mut self) {
+        strike();
+    }
+}
+
+fn strike() {
+    // Taken in a statement of its own: an interrupt waits for the lock, not for the cluster's end.
+    let stage = STANDING.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+    let Some(Stage { folder, coracle }) = stage else { return };
+    let mut down = std::process::Command::new(coracle);
+    down.arg("down").env("CORACLE_HOME", folder.join(HOME)).stdin(Stdio::null());
+    if let Err(why) = say::run(&mut down) {
+        eprintln!("{} {why:#}", say::yellow("the page's cluster:"));
+    }
+    if let Err(why) = std::fs::remove_dir_all(&folder) {
+        eprintln!("{} {}: {why}", say::yellow("left behind:"), folder.display());
+    }
+}
+
+/// As in the workspace, so that a page may name files in it.
+const HOME: &str = ".coracle";
+
+impl Playing {
+    /// Boots a cluster of two nodes, on ports that nobody uses.
+    fn begin(place: &Place, coracle: &Path) -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("coracle-book-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("bin")).with_context(|| folder.display().to_string())?;
+        let stage = Stage { folder: folder.clone(), coracle: coracle.to_owned() };
+        *STANDING.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(stage);
+        let playing = Playing { folder };
+        let folder = &playing.folder;
+        symlink(place.root.join("examples"), folder.join("examples"))?;
+        // `cargo kit …` in a page is this very kit.
+        let kit = std::env::current_exe().context("the kit does not find itself")?;
+        let cargo = folder.join("bin/cargo");
+        std::fs::write(
+            &cargo,
+            format!("#!/bin/sh\n[ \"$1\" = kit ] && shift\nexec '{}' \"$@\"\n", kit.display()),
+        )?;
+        std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755))?;
+        let mut up = playing.command(coracle);
+        up.args(["up", "--nodes", "2", "--api-port", "0", "--store-port", "0"]).stdin(Stdio::null());
+        say::run(&mut up).context("the page's cluster does not come up")?;
+        Ok(playing)
+    }
+
+    /// `program` as a reader in this folder would run it.
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
+        let mut command = std::process::Command::new(program);
+        let home = self.folder.join(HOME);
+        let mut path = std::ffi::OsString::from(self.folder.join("bin"));
+        path.push(":");
+        path.push(search_path());
+        command.current_dir(&self.folder).env("PATH", path);
+        command.env("KUBECONFIG", home.join("kubeconfig")).env("CORACLE_HOME", home);
+        // kubectl keeps there what it learned of a server, by its port.
+        command.env("HOME", &self.folder).env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("NO_COLOR", "1");
+        command
+    }
+}
+
+/// An interrupt must not leave a cluster behind that nobody knows of.
+fn tidy_when_interrupted() -> Result<()> {
+    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
+    signals.thread_block()?;
+    std::thread::spawn(move || {
+        if signals.wait().is_ok() {
+            strike();
+            std::process::exit(130);
+        }
+    });
+    Ok(())
+}
