@@ -1,5 +1,6 @@
 //! Cargo, and what it builds.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -37,11 +38,41 @@ struct Message {
     executable: Option<PathBuf>,
     manifest_path: Option<PathBuf>,
     target: Option<Target>,
+    message: Option<Said>,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    level: String,
+    rendered: Option<String>,
+    /// A remark without a place is the compiler's farewell, as `aborting due to 2 previous errors`.
+    #[serde(default)]
+    spans: Vec<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
 struct Target {
     name: String,
+}
+
+/// Something that the compiler has to say about the code of one package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    pub is_error: bool,
+    /// As the compiler would have printed it.
+    pub text: String,
+    /// The folder of the package.
+    pub folder: PathBuf,
+}
+
+/// A build of which nothing was shown.
+#[derive(Debug, Default)]
+pub struct Quiet {
+    pub succeeded: bool,
+    pub artifacts: Vec<Artifact>,
+    pub remarks: Vec<Remark>,
+    /// What cargo itself said.
+    pub said: String,
 }
 
 /// Runs cargo with `args`, showing its own progress, and returns what can be run.
@@ -53,6 +84,42 @@ pub fn build(place: &Place, args: &[&str]) -> Result<Vec<Artifact>> {
         bail!("cargo {} failed", args.join(" "));
     }
     Ok(artifacts(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// Runs cargo with `args`, and shows nothing: `now` hears what it is about.
+pub fn build_quietly(place: &Place, args: &[&str], colour: bool, now: &mut dyn FnMut(&str)) -> Result<Quiet> {
+    let mut command = command(place);
+    let format = if colour { "json-diagnostic-rendered-ansi" } else { "json" };
+    command.args(args).args(["--message-format", format, "--color", "never"]);
+    // Cargo writes whole lines to either stream; on one pipe they need one reader.
+    let (reader, writer) = std::io::pipe()?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn().context("cannot run cargo")?;
+    // The command holds the writing end, and as long as somebody does, the reading never ends.
+    drop(command);
+    let mut quiet = Quiet::default();
+    let mut messages = String::new();
+    for line in BufReader::new(reader).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        if line.starts_with('{') {
+            messages += &line;
+            messages.push('\n');
+            continue;
+        }
+        match line.trim_start().split_once(' ') {
+            Some(("Compiling", package)) => {
+                now(&format!("compiling {}", package.split(' ').next().unwrap_or(package)));
+            }
+            Some(("Blocking" | "Downloading" | "Downloaded" | "Updating", _)) => now(line.trim()),
+            _ => {}
+        }
+        quiet.said += &line;
+        quiet.said.push('\n');
+    }
+    quiet.succeeded = child.wait()?.success();
+    quiet.artifacts = artifacts(&messages);
+    quiet.remarks = remarks(&messages);
+    Ok(quiet)
 }
 
 /// The program `coracle`, built; `mine` names the chapters whose core is the student's.
@@ -84,6 +151,20 @@ fn artifacts(messages: &str) -> Vec<Artifact> {
         .collect()
 }
 
+fn remarks(messages: &str) -> Vec<Remark> {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+    messages
+        .filter_map(|message| {
+            let said = message.message.filter(|said| !said.spans.is_empty())?;
+            Some(Remark {
+                is_error: said.level.starts_with("error"),
+                text: said.rendered?,
+                folder: message.manifest_path.as_deref().and_then(Path::parent)?.to_owned(),
+            })
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,5 +179,16 @@ mod tests {
         "#;
         let expected = Artifact { target: "b".into(), executable: "/t/b".into(), folder: "/w/b".into() };
         assert_eq!(artifacts(messages), [expected]);
+    }
+
+    #[test]
+    fn remarks_with_a_place_are_taken() {
+        let messages = r#"
+            {"reason":"compiler-message","manifest_path":"/w/a/Cargo.toml","message":{"level":"error","rendered":"error: no","spans":[{"line_start":1}]}}
+            {"reason":"compiler-message","manifest_path":"/w/a/Cargo.toml","message":{"level":"warning","rendered":"warning: hm","spans":[{}]}}
+            {"reason":"compiler-message","manifest_path":"/w/a/Cargo.toml","message":{"level":"error","rendered":"error: aborting","spans":[]}}
+        "#;
+        let told: Vec<_> = remarks(messages).into_iter().map(|it| (it.is_error, it.text)).collect();
+        assert_eq!(told, [(true, "error: no".to_owned()), (false, "warning: hm".to_owned())]);
     }
 }

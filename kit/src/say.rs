@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+/// Whether colours reach a person who wants them.
+pub fn is_watched() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
+}
+
 fn painted(code: &str, text: &str) -> String {
-    let watched = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    if watched { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    if is_watched() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
 pub fn bold(text: &str) -> String {

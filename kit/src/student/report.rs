@@ -1,0 +1,319 @@
+//! How verdicts are told to whoever wrote the answer: what to do next, and not a wall of red.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::chapters::{Chapter, Step};
+use crate::exam::describe::{self, Came, What};
+use crate::exam::{Outcome, Verdict};
+use crate::place::Place;
+use crate::student::holes::OpenHole;
+use crate::student::judge::{Guilty, Judged, Refusal};
+use crate::student::page::{self, ENTRY, Page};
+use crate::student::rules::Rule;
+
+/// So many failing tests are told in full; nobody mends more at once.
+const IN_FULL: usize = 3;
+/// So many lines of a diff, or of an input, are shown.
+const LINES: usize = 12;
+/// The same for what the compiler says.
+const ERRORS: usize = 5;
+
+/// All that a report looks up.
+pub struct About<'a> {
+    pub place: &'a Place,
+    pub chapter: &'a Chapter,
+    pub rules: BTreeMap<String, Rule>,
+    pub holes: Vec<OpenHole>,
+}
+
+/// `5.2`, as a person types it.
+pub fn typed(step: &Step) -> String {
+    step.id.trim_start_matches('0').to_owned()
+}
+
+/// `5`
+pub fn typed_chapter(chapter: &Chapter) -> String {
+    let number = chapter.number.trim_start_matches('0');
+    if number.is_empty() { "0".to_owned() } else { number.to_owned() }
+}
+
+fn tests(number: usize) -> String {
+    if number == 1 { "1 test".to_owned() } else { format!("{number} tests") }
+}
+
+/// A chapter, a line a step.
+pub fn chapter(page: &mut Page, about: &About<'_>, judged: &[Judged]) {
+    let title = format!("{} {}", about.chapter.number, about.chapter.title);
+    page.line(&page.bold(&title));
+    for one in judged {
+        let (mark, said) = standing(page, about, one);
+        let step = format!("{} {:<34}", one.step.id, describe::cut(&one.step.title, 33));
+        page.line(&format!("  {mark} {step} {said}"));
+    }
+}
+
+fn standing(page: &Page, about: &About<'_>, judged: &Judged) -> (String, String) {
+    let of = judged.verdicts.len();
+    let open = about.holes.iter().any(|hole| hole.step == judged.step.id);
+    match judged.passed() {
+        passed if passed == of => (page.green("✓"), format!("done, {}", tests(of))),
+        _ if judged.was_left_out() => (page.dim("·"), "not run".to_owned()),
+        0 if open => (page.dim("·"), "still to be written".to_owned()),
+        passed => (page.red("✗"), format!("{passed} of {} pass", tests(of))),
+    }
+}
+
+/// A step whose tests do not all pass: what is missing, and what to do.
+pub fn details(page: &mut Page, about: &About<'_>, judged: &Judged) {
+    let step = &judged.step;
+    let counted = format!("{} of {} pass", judged.passed(), tests(judged.verdicts.len()));
+    page.line(&format!("{}: {counted}", page.bold(&step.to_string())));
+    page.words(2, &step.why);
+    let open: Vec<&OpenHole> = about.holes.iter().filter(|hole| hole.step == step.id).collect();
+    if !open.is_empty() {
+        page.blank();
+        page.line("  Still to be written:");
+        for hole in &open {
+            let place = page::path(about.place, &hole.file);
+            page.line(&format!("    {}  {place}:{}", page.bold(&hole.function), hole.line));
+            page.words(6, &hole.words);
+        }
+    }
+    let mut failing: Vec<(&Verdict, Came)> = judged
+        .verdicts
+        .iter()
+        .filter(|verdict| verdict.outcome != Outcome::Passed)
+        .map(|verdict| (verdict, Came::of(verdict)))
+        .collect();
+    // What came out wrong says more than what is missing, and what never ran says nothing.
+    failing.sort_by_key(|(_, came)| match came.what {
+        What::Unwritten { .. } => 1,
+        What::NotRun => 2,
+        _ => 0,
+    });
+    for (verdict, came) in failing.iter().take(IN_FULL) {
+        page.blank();
+        failure(page, about, step, verdict, came);
+    }
+    if failing.len() > IN_FULL {
+        page.blank();
+        page.line(&format!("  and {} more:", failing.len() - IN_FULL));
+        for (verdict, _) in &failing[IN_FULL..] {
+            page.item(4, &page.red("✗"), &describe::rule(&verdict.test));
+        }
+    }
+    if judged.verdicts.iter().any(|verdict| verdict.outcome == Outcome::NotRun) {
+        page.blank();
+        page.words(2, "Those that were not run would most likely have met the same loop.");
+    }
+    page.blank();
+    footer(page, about, step);
+}
+
+fn footer(page: &mut Page, about: &About<'_>, step: &Step) {
+    let read = page::path(about.place, &about.chapter.page(about.place));
+    let typed = typed(step);
+    page.exact(2, "read", &format!("{read}#{} (cargo kit book {typed})", step.anchor));
+    page.exact(2, "help", &format!("cargo kit hint {typed}"));
+    page.exact(2, "again", &page.bold(&format!("cargo kit check {typed}")));
+}
+
+fn failure(page: &mut Page, about: &About<'_>, step: &Step, verdict: &Verdict, came: &Came) {
+    page.item(2, &page.red("✗"), &page.bold(&describe::rule(&verdict.test)));
+    let rule = about.rules.get(&verdict.test);
+    if let Some(doc) = rule.and_then(|rule| rule.doc.as_ref()) {
+        page.entry(4, "why", doc);
+    }
+    what_came(page, about, step, came);
+    if let Some(input) = &came.input {
+        let lines: Vec<&str> = input.lines().collect();
+        page.exact(4, "for", lines.first().unwrap_or(&""));
+        rest(page, 4 + ENTRY, lines.iter().skip(1).copied());
+    }
+    if let Some(rule) = rule {
+        page.exact(4, "test", &format!("{}:{}", page::path(about.place, &rule.file), rule.line));
+    }
+}
+
+fn what_came(page: &mut Page, about: &About<'_>, step: &Step, came: &Came) {
+    let at = came.at.as_ref().map(|at| shown_place(about.place, at));
+    match &came.what {
+        What::Passed => {}
+        What::Unwritten { step: owner, words } => {
+            let hole = about.holes.iter().find(|hole| hole.step == *owner && hole.words == *words);
+            let function = hole.map_or(words.as_str(), |hole| hole.function.as_str());
+            let place = hole.map(|hole| format!("{}:{}", page::path(about.place, &hole.file), hole.line));
+            let which = if *owner == step.id { String::new() } else { format!(" of step {owner}") };
+            page.entry(4, "came", &format!("`{function}`{which} is still to be written"));
+            if let Some(place) = place.or(at) {
+                page.exact(4, "", &place);
+            }
+        }
+        What::Differs { expected, got, about: words } => {
+            if let Some(words) = words {
+                page.entry(4, "of", words);
+            }
+            differing(page, expected, got);
+        }
+        What::Golden(diff) => {
+            page.exact(4, "came", "another text: - is expected, + is what came");
+            let lines: Vec<String> = diff.iter().map(|line| painted(page, line)).collect();
+            rest(page, 6, lines.iter().map(String::as_str));
+        }
+        What::Panicked(message) => {
+            // A place in the suite is the test's own, which is told anyhow.
+            let at = at.filter(|_| came.at.as_ref().is_some_and(|at| !at.starts_with("tests/")));
+            match message.strip_prefix("assertion failed: ") {
+                Some(condition) => page.entry(4, "came", &format!("this does not hold: {condition}")),
+                None => page.entry(4, "came", message),
+            }
+            if let Some(at) = at {
+                page.exact(4, "", &at);
+            }
+        }
+        What::TimedOut(seconds) => {
+            page.entry(
+                4,
+                "came",
+                &format!("it did not end within {seconds} s: does a loop never make progress?"),
+            );
+        }
+        What::Flooded => page.entry(4, "came", "it printed without an end, and was stopped"),
+        What::Vanished(how) => {
+            let why = if how.contains("SIGABRT") || how.contains("SIGSEGV") {
+                "; a function that calls itself for ever ends so"
+            } else {
+                ""
+            };
+            page.entry(4, "came", &format!("the process ended before the test did ({how}){why}"));
+        }
+        What::NotRun => page.entry(4, "came", "not run"),
+    }
+}
+
+/// `labs/05-scheduler/src/a.rs:7`, seen from where the person is.
+fn shown_place(place: &Place, at: &str) -> String {
+    match at.rsplit_once(':') {
+        Some((file, line)) => format!("{}:{line}", page::path(place, &PathBuf::from(file))),
+        None => at.to_owned(),
+    }
+}
+
+fn painted(page: &Page, line: &str) -> String {
+    let line = describe::cut(line, page.width.saturating_sub(8));
+    match line.chars().next() {
+        Some('-') => page.green(&line),
+        Some('+') => page.red(&line),
+        _ => line,
+    }
+}
+
+/// Lines as they stand, but not more than a screen has room for.
+fn rest<'a>(page: &mut Page, indent: usize, lines: impl Iterator<Item = &'a str>) {
+    let lines: Vec<&str> = lines.collect();
+    for line in lines.iter().take(LINES) {
+        page.line(&format!("{:indent$}{line}", ""));
+    }
+    if lines.len() > LINES {
+        page.line(&format!("{:indent$}… and {} more lines", "", lines.len() - LINES));
+    }
+}
+
+/// Two values: one above the other, or as a diff where they are texts of several lines.
+fn differing(page: &mut Page, expected: &str, got: &str) {
+    if let (Some(expected), Some(got)) = (unquoted(expected), unquoted(got)) {
+        page.exact(4, "came", "another text: - is expected, + is what came");
+        let lines: Vec<String> = diff(&expected, &got).iter().map(|line| painted(page, line)).collect();
+        rest(page, 6, lines.iter().map(String::as_str));
+        return;
+    }
+    let room = page.width.saturating_sub(4 + ENTRY + 2);
+    let (expected, got) = describe::around_the_difference(expected, got, room);
+    page.exact(4, "expected", &page.green(&expected));
+    page.exact(4, "got", &page.red(&got));
+    let same = expected.chars().zip(got.chars()).take_while(|(a, b)| a == b).count();
+    if same > 0 && same <= room && !expected.contains('\n') && !got.contains('\n') {
+        page.exact(4, "", &format!("{:same$}^", ""));
+    }
+}
+
+/// The text of a string's debug form, if it has several lines.
+fn unquoted(debug: &str) -> Option<String> {
+    let inner = debug.strip_prefix('"')?.strip_suffix('"')?;
+    if !inner.contains("\\n") {
+        return None;
+    }
+    syn::parse_str::<syn::LitStr>(debug).ok().map(|text| text.value())
+}
+
+/// What differs between two texts, once the lines that they share in front and behind are left out (but
+/// for one on each side).
+fn diff(expected: &str, got: &str) -> Vec<String> {
+    let (expected, got): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), got.lines().collect());
+    let front = expected.iter().zip(&got).take_while(|(a, b)| a == b).count();
+    let (more, other) = (&expected[front..], &got[front..]);
+    let back = more.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
+    let around = |line: Option<&&str>| line.map(|line| format!(" {line}"));
+    let mut lines: Vec<String> = Vec::new();
+    lines.extend(around(front.checked_sub(1).and_then(|last| expected.get(last))));
+    lines.extend(more[..more.len() - back].iter().map(|line| format!("-{line}")));
+    lines.extend(other[..other.len() - back].iter().map(|line| format!("+{line}")));
+    lines.extend(around(more.get(more.len() - back)));
+    lines
+}
+
+/// Steps that passed once, and fail after this edit.
+pub fn broken(page: &mut Page, others: &[Judged]) {
+    for one in others.iter().filter(|one| !one.is_done() && !one.was_left_out()) {
+        let lost = one.verdicts.len() - one.passed();
+        page.blank();
+        let said = format!(
+            "Step {} was done, and {} of it {} now: cargo kit check {}",
+            one.step.id,
+            tests(lost),
+            if lost == 1 { "fails" } else { "fail" },
+            typed(&one.step)
+        );
+        page.item(0, &page.yellow("!"), &said);
+    }
+}
+
+/// What the compiler says, behind a sentence of ours.
+pub fn refusal(page: &mut Page, about: &About<'_>, refusal: &Refusal, again: &str) {
+    let lab = page::path(about.place, &about.chapter.lab(about.place));
+    match refusal.guilty {
+        Guilty::Lab => page.line(&page.bold("Your answer does not compile yet. The compiler says:")),
+        Guilty::Suite => {
+            page.line(&page.bold("Your answer compiles, but its tests cannot use it."));
+            page.words(
+                0,
+                &format!(
+                    "A name, a type or a signature that was given is not as it was; `git diff {lab}` shows \
+                     what you changed. The compiler says:"
+                ),
+            );
+        }
+        Guilty::Other => page.line(&page.bold("The tests could not be built. Cargo says:")),
+    }
+    page.blank();
+    if refusal.errors.is_empty() {
+        refusal.said.lines().for_each(|line| page.line(line));
+    }
+    for error in refusal.errors.iter().take(ERRORS) {
+        error.trim_end().lines().for_each(|line| page.line(line));
+        page.blank();
+    }
+    if refusal.errors.len() > ERRORS {
+        page.line(&format!(
+            "… and {} more errors, which often go with the first.",
+            refusal.errors.len() - ERRORS
+        ));
+    }
+    page.blank();
+    page.exact(0, "again", &page.bold(again));
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;
