@@ -54,18 +54,28 @@ impl Cluster {
 
     /// A fresh cluster that `user` runs.
     pub fn up_as(user: User, flags: &[&str]) -> Cluster {
-        let folder =
-            tempfile::Builder::new().prefix("coracle-e2e-").tempdir().expect("a temporary folder").keep();
-        let home = folder.join("home");
-        std::fs::create_dir(&home).expect("a folder");
-        if user == User::Nobody {
-            run(Command::new("chown").args(["-R", "nobody", "--"]).arg(&folder)).ok();
-            std::fs::copy(binary(), copy_for_nobody(&home)).expect("the binary can be copied");
-        }
-        reset_when_we_end(user, &home);
+        let home = new_home(user);
         let mut up = coracle_as(user, &home);
         up.args(["up", "--api-port", "0", "--store-port", "0"]).args(flags);
-        run(&mut up).ok();
+        Cluster::started(user, home, &mut up)
+    }
+
+    /// A fresh cluster that the kit builds and starts: `cargo kit up FLAGS`.
+    pub fn up_by_kit(flags: &[&str]) -> Cluster {
+        let home = new_home(User::Me);
+        let mut up = cargo();
+        up.env("CORACLE_HOME", &home).args(["kit", "up"]).args(flags).args([
+            "--",
+            "--api-port",
+            "0",
+            "--store-port",
+            "0",
+        ]);
+        Cluster::started(User::Me, home, &mut up)
+    }
+
+    fn started(user: User, home: PathBuf, up: &mut Command) -> Cluster {
+        run(up).ok();
         let kubeconfig = PathBuf::from(run(coracle_as(user, &home).arg("kubeconfig")).ok().trim());
         Cluster { home, kubeconfig, user }
     }
@@ -196,6 +206,20 @@ fn brief(objects: &[Value]) -> String {
     objects.iter().map(|object| format!("{}: {}\n", object["metadata"]["name"], object["status"])).collect()
 }
 
+/// A home for a cluster of `user`'s, gone when this process ends.
+fn new_home(user: User) -> PathBuf {
+    let folder =
+        tempfile::Builder::new().prefix("coracle-e2e-").tempdir().expect("a temporary folder").keep();
+    let home = folder.join("home");
+    std::fs::create_dir(&home).expect("a folder");
+    if user == User::Nobody {
+        run(Command::new("chown").args(["-R", "nobody", "--"]).arg(&folder)).ok();
+        std::fs::copy(binary(), copy_for_nobody(&home)).expect("the binary can be copied");
+    }
+    reset_when_we_end(user, &home);
+    home
+}
+
 /// `coracle` with its home set and nothing else of ours in its way.
 pub fn coracle(home: &Path) -> Command {
     coracle_as(User::Me, home)
@@ -230,19 +254,8 @@ pub fn binary() -> &'static Path {
         if let Some(path) = std::env::var_os("CORACLE_BIN") {
             return path.into();
         }
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
-        let build = Command::new(cargo)
-            .args([
-                "build",
-                "--offline",
-                "--package",
-                "cluster",
-                "--message-format",
-                "json",
-                "--manifest-path",
-                manifest,
-            ])
+        let build = cargo()
+            .args(["build", "--offline", "--package", "cluster", "--message-format", "json"])
             .stderr(Stdio::inherit())
             .output()
             .expect("cargo starts");
@@ -254,6 +267,20 @@ pub fn binary() -> &'static Path {
             .find_map(|message| message["executable"].as_str().map(PathBuf::from))
             .expect("cargo names the executable that it built")
     })
+}
+
+/// Cargo, in the workspace. What it told this test of its package is not for the next one: a build
+/// script that looks at these variables would run again, and everything above it would be built anew.
+fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST") {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 /// Leaves a small process behind that notices our end by the closing of a pipe, and then resets the
