@@ -21,9 +21,11 @@ impl Backoff {
     /// as `jitter` (0 to 1) says, so that clients that failed together do not return together.
     pub fn delay(&self, failures: u32, jitter: f64) -> Duration {
         // lab:begin 04.2 double, cap, then shorten by the jitter
+        // After thirty doublings every wait is the longest one.
         let factor = 2u32.saturating_pow(failures.min(30));
         let whole = self.first.saturating_mul(factor).min(self.longest);
-        whole.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+        let shortened_by = jitter.clamp(0.0, 1.0) / 2.0;
+        whole.mul_f64(1.0 - shortened_by)
         // lab:end
     }
 }

@@ -65,8 +65,11 @@ struct Seen {
 pub struct Correlator {
     component: String,
     host: Option<String>,
+    // lab:given
     seen: BTreeMap<Sameness, Seen>,
+    // lab:given
     quotas: BTreeMap<ObjectKey, TokenBucket>,
+    // lab:given
     last_name: i128,
 }
 

@@ -51,6 +51,7 @@ impl<K> Clone for Delta<K> {
 /// The queue. A key is in `order` exactly when it has deltas, and once.
 #[derive(Debug)]
 pub struct DeltaFifo<K> {
+    // lab:given
     deltas: BTreeMap<String, Vec<Delta<K>>>,
     order: VecDeque<String>,
     /// Keys of the first list that were not popped yet; `None` before that list.

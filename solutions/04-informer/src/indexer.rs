@@ -36,6 +36,7 @@ impl<K> Clone for Event<K> {
 pub type IndexFn<K> = Box<dyn Fn(&K) -> Vec<String> + Send + Sync>;
 
 struct Index<K> {
+    // lab:given
     values_of: IndexFn<K>,
     keys: BTreeMap<String, BTreeSet<String>>,
 }
@@ -83,19 +84,19 @@ impl<K: Keyed> Indexer<K> {
     /// Every object of one namespace, by key.
     pub fn list_in(&self, namespace: &str) -> Vec<Arc<K>> {
         // lab:begin 04.4 read the stretch of keys that start with the namespace
+        // With the slash: the keys of `a-b` begin with `a`, too.
         let prefix = format!("{namespace}/");
-        let rest = self.objects.range(prefix.clone()..);
-        rest.take_while(|(key, _)| key.starts_with(&prefix)).map(|(_, o)| o.clone()).collect()
+        let from_there = self.objects.range(prefix.clone()..);
+        let its_own = from_there.take_while(|(key, _)| key.starts_with(&prefix));
+        its_own.map(|(_, object)| object.clone()).collect()
         // lab:end
     }
 
     /// Every object that the index files under this value, by key. An index that nobody
     /// made finds nothing.
     pub fn by_index(&self, index: &str, value: &str) -> Vec<Arc<K>> {
-        // lab:begin 04.4 look the keys up, then the objects
         let keys = self.indices.get(index).and_then(|index| index.keys.get(value));
         keys.into_iter().flatten().filter_map(|key| self.objects.get(key)).cloned().collect()
-        // lab:end
     }
 
     pub fn len(&self) -> usize {

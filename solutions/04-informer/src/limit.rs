@@ -53,9 +53,12 @@ impl TokenBucket {
 /// counts.
 #[derive(Clone, Debug)]
 pub struct RateLimiter<T> {
+    // lab:given
     first: Duration,
+    // lab:given
     longest: Duration,
     failures: BTreeMap<T, u32>,
+    // lab:given
     bucket: Option<TokenBucket>,
 }
 

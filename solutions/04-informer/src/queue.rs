@@ -59,6 +59,7 @@ impl<T: Ord + Clone> Queue<T> {
     pub fn get(&mut self) -> Option<T> {
         // lab:begin 04.6 hand out the oldest key: it is clean now, and in processing
         let item = self.ready.pop_front()?;
+        // Now, not when the work is done: what comes in between must make it dirty again.
         self.dirty.remove(&item);
         self.processing.insert(item.clone());
         Some(item)
@@ -68,7 +69,9 @@ impl<T: Ord + Clone> Queue<T> {
     /// The work on a key is over.
     pub fn done(&mut self, item: &T) {
         // lab:begin 04.6 take it out of processing; queue it again if it became dirty meanwhile
-        if self.processing.remove(item) && self.dirty.contains(item) {
+        let was_in_hand = self.processing.remove(item);
+        let has_news = self.dirty.contains(item);
+        if was_in_hand && has_news {
             self.ready.push_back(item.clone());
         }
         // lab:end

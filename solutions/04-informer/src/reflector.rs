@@ -78,12 +78,15 @@ pub enum State {
 pub struct Reflector<K> {
     state: State,
     /// The pages of a list that is under way.
+    // lab:given
     pages: Vec<Arc<K>>,
     /// Everything up to here has been handed on. `None`: only a list can help.
     version: Option<String>,
     /// The server lost a continue token: the next list comes in one piece.
+    // lab:given
     unpaged: bool,
     /// Whether a list ever succeeded. Until then every failure is "not there yet".
+    // lab:given
     listed: bool,
     failures: u32,
 }

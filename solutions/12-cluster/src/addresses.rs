@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::PlanError;
 
 /// The nodes' addresses start after this many: `.1` is the control plane, `.2` to `.10` stay free.
+// lab:given
 const BEFORE_THE_NODES: u32 = 10;
 
 /// An IPv4 network in CIDR notation, with no bit set behind the prefix.
@@ -38,8 +39,9 @@ impl Cidr {
     /// The `n`th address of the network, where 0 is the network's own; `None` from the broadcast
     /// address on (a /31 or /32 has none to give).
     pub fn nth(&self, n: u32) -> Option<Ipv4Addr> {
-        // lab:begin 12.3 the nth address, if it lies inside and is not the broadcast address
-        if u64::from(n) + 1 >= self.size() {
+        // lab:begin 12.1 the nth address, if it lies inside and is not the broadcast address
+        let broadcast = self.size() - 1;
+        if u64::from(n) >= broadcast {
             return None;
         }
         Some(Ipv4Addr::from(u32::from(self.base) + n))
@@ -51,6 +53,7 @@ impl FromStr for Cidr {
     type Err = PlanError;
 
     fn from_str(text: &str) -> Result<Self, PlanError> {
+        // lab:begin 12.1 an address, a slash, a prefix from 1 to 32; refuse an address with bits set behind the prefix
         let wrong = || PlanError::NotACidr { text: text.to_owned() };
         let (base, prefix) = text.split_once('/').ok_or_else(wrong)?;
         let base: Ipv4Addr = base.parse().map_err(|_| wrong())?;
@@ -63,6 +66,7 @@ impl FromStr for Cidr {
             return Err(wrong());
         }
         Ok(cidr)
+        // lab:end
     }
 }
 
@@ -126,7 +130,7 @@ impl AddressPlan {
 
     /// The nodes of a cluster of `count`, numbered from 1.
     pub fn nodes(&self, count: u32) -> Result<Vec<Node>, PlanError> {
-        // lab:begin 12.3 name the nodes node-1, node-2, … and give each its address, or say how many fit
+        // lab:begin 12.1 name the nodes node-1, node-2, … and give each its address, or say how many fit
         let network = self.machine_room.to_string();
         // The broadcast address and everything up to the first node are not for nodes.
         let most =

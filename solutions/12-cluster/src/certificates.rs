@@ -77,6 +77,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    // lab:given
     /// For a client that the cluster knows as `user` in `groups`.
     fn client(path: &str, authority: Authority, user: &str, groups: &[&str]) -> Self {
         Self {
@@ -89,6 +90,7 @@ impl Certificate {
         }
     }
 
+    // lab:given
     /// For a server that is reached as `alt_names`.
     fn server(path: &str, authority: Authority, common_name: &str, alt_names: Vec<AltName>) -> Self {
         Self { alt_names, usages: vec![Usage::ServerAuth], ..Self::client(path, authority, common_name, &[]) }
@@ -118,7 +120,7 @@ pub fn certificates(addresses: &AddressPlan, nodes: &[Node]) -> Vec<Certificate>
 }
 
 fn control_plane_certificates(addresses: &AddressPlan) -> Vec<Certificate> {
-    // lab:begin 12.1 the control plane's certificates: two servers, and a client for each who asks them
+    // lab:begin 12.2 the control plane's certificates: two servers, and a client for each who asks them
     use Authority::{Cluster, Etcd};
     let local =
         [AltName::dns("localhost"), AltName::ip(Ipv4Addr::LOCALHOST), AltName::ip(addresses.control_plane())];
@@ -150,7 +152,7 @@ fn control_plane_certificates(addresses: &AddressPlan) -> Vec<Certificate> {
 /// A node's kubelet is a client (it watches its pods) and a server (it gives out logs), with one
 /// identity: `system:node:NAME` in the group `system:nodes`, which is what the Node authorizer reads.
 fn node_certificates(node: &Node) -> [Certificate; 2] {
-    // lab:begin 12.1 a kubelet's two certificates
+    // lab:begin 12.2 a kubelet's two certificates: one identity, two purposes
     let user = format!("system:node:{}", node.name);
     let client = Certificate::client(&kubelet_client(node), Authority::Cluster, &user, &["system:nodes"]);
     let serving = Certificate {
@@ -166,9 +168,8 @@ fn node_certificates(node: &Node) -> [Certificate; 2] {
 /// What must be issued when certificates after the plan `have` exist: what is new, and what says
 /// something else than it should.
 pub fn to_issue(have: &[Certificate], wanted: &[Certificate]) -> Vec<Certificate> {
-    // lab:begin 12.1 keep what is already right: a certificate that is made anew cuts off whoever holds the old one
+    // As little as possible: a certificate that is made anew cuts off whoever holds the old one.
     wanted.iter().filter(|certificate| !have.contains(certificate)).cloned().collect()
-    // lab:end
 }
 
 /// A client's kubeconfig to be written.

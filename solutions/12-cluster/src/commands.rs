@@ -53,7 +53,7 @@ impl FromStr for Setting {
     type Err = PlanError;
 
     fn from_str(text: &str) -> Result<Self, PlanError> {
-        // lab:begin 12.4 take COMPONENT.flag=value apart; the value may hold dots and equal signs, the component must exist
+        // lab:begin 12.5 take COMPONENT.flag=value apart; the value may hold dots and equal signs, the component must exist
         let wrong = || PlanError::NotASetting { text: text.to_owned() };
         let (path, value) = text.split_once('=').ok_or_else(wrong)?;
         let (component, flag) = path.split_once('.').ok_or_else(wrong)?;
@@ -98,7 +98,7 @@ impl fmt::Display for Setting {
 /// Puts the operator's settings for a component in place of the flags of the same name. A flag that
 /// a setting names several times stays several times, so that `--feature` lists can be given.
 pub fn apply(settings: &[Setting], component: &mut Component) {
-    // lab:begin 12.4 drop the flags that a setting names, then add the settings in their order
+    // lab:begin 12.5 drop the flags that a setting names, then add the settings in their order
     let mine: Vec<&Setting> = settings.iter().filter(|setting| setting.component == component.name).collect();
     component.arguments.retain(|argument| {
         let name = argument.trim_start_matches("--").split('=').next().unwrap_or_default();
@@ -128,13 +128,20 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
+/// A file of the certificate plan.
+fn certificate(plan: &ControlPlane, path: &str) -> String {
+    text(&plan.pki.join(format!("{path}.crt")))
+}
+
+/// The key that lies beside it.
+fn key(plan: &ControlPlane, path: &str) -> String {
+    text(&plan.pki.join(format!("{path}.key")))
+}
+
 /// The control plane: the store is reached by nobody but the API server (and the operator's
 /// etcdctl), the API server by everybody.
 pub fn control_plane(plan: &ControlPlane) -> Vec<Component> {
-    let certificate = |name: &str| text(&plan.pki.join(format!("{name}.crt")));
-    let key = |name: &str| text(&plan.pki.join(format!("{name}.key")));
     let kubeconfig = |name: &str| text(&plan.kubeconfigs.join(format!("{name}.conf")));
-    // lab:begin 12.4 the programs of the control plane; the store stops last, the API server before it
     let mut store = Component::new(
         "store",
         0,
@@ -142,34 +149,13 @@ pub fn control_plane(plan: &ControlPlane) -> Vec<Component> {
             ("name", "default".into()),
             ("data-dir", text(&plan.data)),
             ("advertise-client-urls", "https://127.0.0.1:2379".into()),
-            ("cert-file", certificate("etcd/server")),
-            ("key-file", key("etcd/server")),
-            ("trusted-ca-file", certificate("etcd/ca")),
+            ("cert-file", certificate(plan, "etcd/server")),
+            ("key-file", key(plan, "etcd/server")),
+            ("trusted-ca-file", certificate(plan, "etcd/ca")),
             ("client-cert-auth", SWITCH.into()),
         ],
     );
     store.arguments.extend(plan.store_sockets.iter().map(|socket| format!("--listen-fd={socket}")));
-    let apiserver = Component::new(
-        "apiserver",
-        1,
-        &[
-            ("etcd-servers", "https://127.0.0.1:2379".into()),
-            ("etcd-cafile", certificate("etcd/ca")),
-            ("etcd-certfile", certificate("apiserver-etcd-client")),
-            ("etcd-keyfile", key("apiserver-etcd-client")),
-            ("bind-address", plan.addresses.control_plane().to_string()),
-            ("secure-port", "6443".into()),
-            ("listen-fd", plan.api_socket.to_string()),
-            ("advertise-address", plan.addresses.control_plane().to_string()),
-            ("tls-cert-file", certificate("apiserver")),
-            ("tls-private-key-file", key("apiserver")),
-            ("client-ca-file", certificate("ca")),
-            ("kubelet-client-certificate", certificate("apiserver-kubelet-client")),
-            ("kubelet-client-key", key("apiserver-kubelet-client")),
-            ("kubelet-certificate-authority", certificate("ca")),
-            ("service-cluster-ip-range", plan.addresses.services.to_string()),
-        ],
-    );
     let scheduler = Component::new("scheduler", 2, &[("kubeconfig", kubeconfig("scheduler"))]);
     let controller_manager = Component::new(
         "controller-manager",
@@ -178,7 +164,7 @@ pub fn control_plane(plan: &ControlPlane) -> Vec<Component> {
             ("kubeconfig", kubeconfig("controller-manager")),
             ("allocate-node-cidrs", "true".into()),
             ("cluster-cidr", plan.addresses.pods.to_string()),
-            ("root-ca-file", certificate("ca")),
+            ("root-ca-file", certificate(plan, "ca")),
         ],
     );
     let routes = Component::new(
@@ -186,14 +172,39 @@ pub fn control_plane(plan: &ControlPlane) -> Vec<Component> {
         2,
         &[("kubeconfig", kubeconfig("kube-proxy")), ("node-name", "control-plane".into())],
     );
-    vec![store, apiserver, scheduler, controller_manager, routes]
+    vec![store, apiserver(plan), scheduler, controller_manager, routes]
+}
+
+/// A server to everybody, a client to the store, and a client to each kubelet.
+fn apiserver(plan: &ControlPlane) -> Component {
+    // lab:begin 12.5 fill in upstream's flags: for each side on which the API server stands, what it shows and whom it believes
+    Component::new(
+        "apiserver",
+        1,
+        &[
+            ("etcd-servers", "https://127.0.0.1:2379".into()),
+            ("etcd-cafile", certificate(plan, "etcd/ca")),
+            ("etcd-certfile", certificate(plan, "apiserver-etcd-client")),
+            ("etcd-keyfile", key(plan, "apiserver-etcd-client")),
+            ("bind-address", plan.addresses.control_plane().to_string()),
+            ("secure-port", "6443".into()),
+            ("listen-fd", plan.api_socket.to_string()),
+            ("advertise-address", plan.addresses.control_plane().to_string()),
+            ("tls-cert-file", certificate(plan, "apiserver")),
+            ("tls-private-key-file", key(plan, "apiserver")),
+            ("client-ca-file", certificate(plan, "ca")),
+            ("kubelet-client-certificate", certificate(plan, "apiserver-kubelet-client")),
+            ("kubelet-client-key", key(plan, "apiserver-kubelet-client")),
+            ("kubelet-certificate-authority", certificate(plan, "ca")),
+            ("service-cluster-ip-range", plan.addresses.services.to_string()),
+        ],
+    )
     // lab:end
 }
 
 /// The programs of a node. All paths are the node's own: so is the top of its control groups, below
 /// which the kubelet asks for `/kubepods/podUID`.
 pub fn on_node(addresses: &AddressPlan, node: &Node) -> Vec<Component> {
-    // lab:begin 12.4 the four programs of a node; the kubelet speaks as the node, the other two as kube-proxy
     let runtime = Component::new(
         "runtime",
         0,
@@ -236,5 +247,4 @@ pub fn on_node(addresses: &AddressPlan, node: &Node) -> Vec<Component> {
         &[("kubeconfig", "/etc/kubernetes/kube-proxy.conf".into()), ("node-name", node.name.clone())],
     );
     vec![runtime, kubelet, kube_proxy, routes]
-    // lab:end
 }

@@ -9,11 +9,11 @@
 //! Here it is four small questions, each answered by a pure function or a state machine:
 //!
 //! ```text
-//!   addresses ─┬─> certificates   who may say what he is        (step 1)
+//!   addresses ─┬─> certificates   who may say what he is        (steps 1, 2)
 //!              ├─> mounts         what a machine can see        (step 3)
-//!              └─> commands ──┐   how each program is started   (step 4)
+//!              └─> commands ──┐   how each program is started   (step 5)
 //!                             v
-//!   deaths, time, wishes ─> supervision ─> Spawn, Signal        (step 2)
+//!   deaths, time, wishes ─> supervision ─> Spawn, Signal        (step 4)
 //! ```
 //!
 //! The shell (chapters/12-cluster) makes the keys, mounts the mounts, and runs the programs.

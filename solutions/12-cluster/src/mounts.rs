@@ -251,6 +251,7 @@ fn devices(root: &Path) -> Vec<Step> {
 /// `/proc` and `/sys`. Root of the host could change the whole machine through `/proc/sys`: there
 /// only the part that belongs to the network namespace stays writable.
 fn kernel_windows(root: &Path, host: &Host) -> Vec<Step> {
+    // lab:begin 12.3 proc and sysfs; protect what root of the host could reach through them, but not the network's own switches; then the control groups
     let mut steps = vec![Step::Proc { path: at(root, "/proc") }, Step::Sysfs { path: at(root, "/sys") }];
     if host.privileged {
         let network = at(root, "/proc/sys/net");
@@ -264,6 +265,7 @@ fn kernel_windows(root: &Path, host: &Host) -> Vec<Step> {
     }
     steps.extend(control_groups(root, &host.cgroups));
     steps
+    // lab:end
 }
 
 fn control_groups(root: &Path, cgroups: &Cgroups) -> Vec<Step> {

@@ -37,7 +37,7 @@ impl Default for Policy {
 impl Policy {
     /// The pause before a restart after `failures` deaths in a row (1 for the first).
     pub fn pause(&self, failures: u32) -> Duration {
-        // lab:begin 12.2 at once, then first_pause, doubled each time up to longest_pause
+        // lab:begin 12.4 at once, then first_pause, doubled each time up to longest_pause
         match failures {
             0 | 1 => Duration::ZERO,
             _ => {
@@ -236,7 +236,7 @@ impl Supervisor {
 
     /// When `poll` has something to do if nothing happens before.
     pub fn poll_deadline(&self) -> Option<Duration> {
-        // lab:begin 12.2 the earliest moment at which a pause or somebody's patience ends
+        // lab:begin 12.4 the earliest moment at which a pause or somebody's patience ends
         self.units
             .values()
             .filter_map(|unit| match unit.state {
@@ -260,7 +260,7 @@ impl Supervisor {
         for name in waiting {
             self.handle_stop(&name);
         }
-        // lab:begin 12.2 stop what depends on others first, and nothing below it until it is gone
+        // lab:begin 12.4 stop what depends on others first, and nothing below it until it is gone
         let highest =
             self.units.values().filter(|unit| unit.state != State::Stopped).map(|unit| unit.tier).max();
         for unit in self.units.values_mut() {
@@ -276,7 +276,7 @@ impl Unit {
     /// Its process ended at `now`, having started at `since`.
     fn died(&mut self, exit: Exit, since: Duration, now: Duration, policy: &Policy) {
         self.last_exit = Some(exit);
-        // lab:begin 12.2 an unwanted unit rests; another starts again after a pause that its health decides
+        // lab:begin 12.4 an unwanted unit rests; another starts again after a pause that its health decides
         if !self.wanted {
             self.state = State::Stopped;
             return;
@@ -296,7 +296,7 @@ impl Unit {
 
     fn poll(&mut self, name: &str, now: Duration, patience: Duration) -> Option<Action> {
         let unit = name.to_owned();
-        // lab:begin 12.2 start what has waited long enough; tell what is unwanted to end, and kill what does not listen
+        // lab:begin 12.4 start what has waited long enough; tell what is unwanted to end, and kill what does not listen
         match self.state {
             State::Waiting { until } if until <= now => {
                 self.state = State::Starting;

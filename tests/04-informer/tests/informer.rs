@@ -1,5 +1,7 @@
-//! The grading suite of chapter 04. Each module judges one step.
+//! The grading suite of chapter 04. Each module judges one step; `given` is about what students are given.
 
+#[path = "informer/given.rs"]
+mod given;
 #[path = "informer/step_1_watch_lines.rs"]
 mod step_1_watch_lines;
 #[path = "informer/step_2_reflector.rs"]

@@ -40,6 +40,7 @@ fn status(code: i32) -> WatchEvent<DynamicObject> {
     WatchEvent::Error(Box::new(Status { code: Some(code), ..Status::default() }))
 }
 
+/// Between the list and the watch there is no gap: the version is the whole store's.
 #[graded]
 fn it_lists_page_by_page_and_then_watches_from_the_lists_version() {
     let mut reflector = Reflector::default();
@@ -51,6 +52,7 @@ fn it_lists_page_by_page_and_then_watches_from_the_lists_version() {
     assert_eq!(reflector.poll_step(MS(0)), watch("10"));
 }
 
+/// Servers leave the token out or send an empty one; both mean that this was the last page.
 #[graded]
 fn an_empty_continue_token_ends_the_list() {
     let mut reflector = Reflector::default();
@@ -58,6 +60,8 @@ fn an_empty_continue_token_ends_the_list() {
     assert!(reflector.handle_page(page(&["a"], "10", Some(""))).is_some());
 }
 
+/// Every watch ends after some minutes. From the old version all would be told twice; from a newer one
+/// something would be lost.
 #[graded]
 fn after_a_watch_ends_the_next_one_starts_at_the_last_version_that_was_told() {
     let mut reflector = watching();
@@ -67,6 +71,7 @@ fn after_a_watch_ends_the_next_one_starts_at_the_last_version_that_was_told() {
     assert_eq!(reflector.poll_step(MS(10)), watch("12"), "a deletion has a version too");
 }
 
+/// A watcher of quiet objects would otherwise hold a version that the server soon forgets.
 #[graded]
 fn a_bookmark_moves_the_version_and_tells_nothing() {
     let mut reflector = watching();
@@ -76,6 +81,7 @@ fn a_bookmark_moves_the_version_and_tells_nothing() {
     assert_eq!(reflector.poll_step(MS(10)), watch("50"));
 }
 
+/// What happened in the gap cannot be learned any more, only what is.
 #[graded]
 fn gone_means_list_again_at_once() {
     let mut reflector = watching();
@@ -84,6 +90,7 @@ fn gone_means_list_again_at_once() {
     assert_eq!(reflector.poll_step(MS(10)), list(None));
 }
 
+/// The version is still good, and a list of ten thousand objects is no answer to a hiccup.
 #[graded]
 fn another_error_in_the_watch_waits_and_watches_on() {
     let mut reflector = watching();
@@ -93,6 +100,7 @@ fn another_error_in_the_watch_waits_and_watches_on() {
     assert_eq!(reflector.poll_step(MS(1800)), watch("10"));
 }
 
+/// The server compacted between two pages. In pages the same could happen again, for ever.
 #[graded]
 fn a_lost_continue_token_starts_the_list_over_in_one_piece() {
     let mut reflector = Reflector::default();
@@ -105,6 +113,7 @@ fn a_lost_continue_token_starts_the_list_over_in_one_piece() {
     assert_eq!(all.len(), 2, "pages of the old list are forgotten");
 }
 
+/// No server should say so, and one that does must not be asked a thousand times a second.
 #[graded]
 fn a_list_that_is_gone_by_itself_does_not_spin() {
     let mut reflector = Reflector::<DynamicObject>::default();
@@ -113,6 +122,7 @@ fn a_list_that_is_gone_by_itself_does_not_spin() {
     assert!(matches!(reflector.poll_step(MS(0)), Step::Wait { .. }));
 }
 
+/// A proxy that accepts and hangs up looks like a server that ends watches; the difference is the time.
 #[graded]
 fn a_watch_that_dies_at_once_and_silently_waits() {
     let mut reflector = watching();
@@ -125,6 +135,7 @@ fn a_watch_that_dies_at_once_and_silently_waits() {
     assert_eq!(reflector.poll_step(MS(1000)), watch("10"), "a second is a life");
 }
 
+/// The same event would come again from the same version. A list may show the object's newer state.
 #[graded]
 fn an_unreadable_event_leads_to_a_list() {
     let mut reflector = watching();
@@ -147,6 +158,7 @@ fn waits(reflector: &mut Reflector<DynamicObject>, failure: Failure, times: usiz
     waits
 }
 
+/// A cluster starts all at once: the server that refuses now is there in a second.
 #[graded]
 fn before_the_first_list_every_failure_is_retried_quickly() {
     let quick = [50, 100, 200, 400, 800, 1600, 2000, 2000];
@@ -154,6 +166,7 @@ fn before_the_first_list_every_failure_is_retried_quickly() {
     assert_eq!(waits(&mut Reflector::default(), Failure::Refused, 8), quick, "it may be starting");
 }
 
+/// A server that answers with errors suffers; one that is gone costs nobody anything, and is soon back.
 #[graded]
 fn later_an_error_is_retried_slowly_and_an_absent_server_quickly() {
     assert_eq!(
@@ -163,6 +176,7 @@ fn later_an_error_is_retried_slowly_and_an_absent_server_quickly() {
     assert_eq!(waits(&mut watching(), Failure::Unreachable, 3), [50, 100, 200]);
 }
 
+/// The wait is for failures in a row.
 #[graded]
 fn success_forgets_earlier_failures() {
     let mut reflector = watching();
@@ -174,6 +188,7 @@ fn success_forgets_earlier_failures() {
 }
 
 proptest! {
+    /// Jitter spreads those that failed together; it must not make one of them wait for ever, or not at all.
     #[graded]
     fn a_wait_never_exceeds_its_bound_nor_falls_below_half(failures in 0..100u32, jitter in 0.0..1.0f64) {
         for backoff in [Backoff::UNREACHABLE, Backoff::REFUSED] {

@@ -21,6 +21,7 @@ fn drain(fifo: &mut DeltaFifo<DynamicObject>) -> Vec<String> {
         .collect()
 }
 
+/// An object that changes all the time cannot push the others back, nor be pushed back by them.
 #[graded]
 fn objects_come_in_the_order_of_their_first_change_with_all_their_changes() {
     let mut fifo = DeltaFifo::default();
@@ -33,6 +34,7 @@ fn objects_come_in_the_order_of_their_first_change_with_all_their_changes() {
     assert!(fifo.is_empty());
 }
 
+/// What was handed out is somebody's; what comes now is new.
 #[graded]
 fn an_object_that_was_popped_queues_up_anew() {
     let mut fifo = DeltaFifo::default();
@@ -42,6 +44,7 @@ fn an_object_that_was_popped_queues_up_anew() {
     assert_eq!(drain(&mut fifo), ["default/a: ~a(1)@2"]);
 }
 
+/// A list does not say what is gone. That is worked out here, from what was known.
 #[graded]
 fn a_list_replaces_what_it_holds_and_ends_what_it_lacks() {
     let mut fifo = DeltaFifo::default();
@@ -53,6 +56,7 @@ fn a_list_replaces_what_it_holds_and_ends_what_it_lacks() {
     );
 }
 
+/// A deletion that was told carries the object's last state, and is worth more than one that was inferred.
 #[graded]
 fn what_has_ended_does_not_end_twice() {
     let mut fifo = DeltaFifo::default();
@@ -62,6 +66,7 @@ fn what_has_ended_does_not_end_twice() {
     assert_eq!(drain(&mut fifo), ["default/a: -a(1)@2"], "the last known state is worth more than '?'");
 }
 
+/// A controller that acts before it has seen everything creates what exists already.
 #[graded]
 fn it_has_synced_when_all_of_the_first_list_was_popped() {
     let mut fifo = DeltaFifo::default();
@@ -76,6 +81,7 @@ fn it_has_synced_when_all_of_the_first_list_was_popped() {
     assert!(fifo.has_synced(), "nor does a later list");
 }
 
+/// A cluster without Jobs must still start its Job controller.
 #[graded]
 fn an_empty_first_list_is_synced_at_once() {
     let mut fifo = DeltaFifo::<DynamicObject>::default();
@@ -84,6 +90,7 @@ fn an_empty_first_list_is_synced_at_once() {
 }
 
 proptest! {
+    /// Whatever the interleaving of pushes and pops.
     #[graded]
     fn no_change_is_lost_and_each_objects_changes_keep_their_order(
         steps in prop::collection::vec((0..4usize, any::<bool>()), 0..60)

@@ -16,6 +16,7 @@ fn by_letter() -> Vec<(&'static str, IndexFn<DynamicObject>)> {
     vec![("letter", Box::new(|object| object.uid().chars().map(String::from).collect()))]
 }
 
+/// What was there before is handed back: the fan-out compares the two.
 #[graded]
 fn an_object_takes_the_place_of_what_had_its_key() {
     let mut indexer = Indexer::new(vec![]);
@@ -27,6 +28,7 @@ fn an_object_takes_the_place_of_what_had_its_key() {
     assert!(indexer.is_empty() && indexer.get("default/a").is_none());
 }
 
+/// Namespaces may begin alike. A controller that counts `a-b`'s pods as `a`'s deletes the wrong ones.
 #[graded]
 fn a_namespace_holds_its_own_objects_only() {
     let mut indexer = Indexer::new(vec![]);
@@ -39,6 +41,7 @@ fn a_namespace_holds_its_own_objects_only() {
     assert_eq!(shown(&indexer.list_in("c")), [""; 0]);
 }
 
+/// A pod without a node gets one: it moves from one value of the index to another.
 #[graded]
 fn an_index_follows_an_object_that_changes_its_values() {
     let mut indexer = Indexer::new(by_letter());
@@ -54,6 +57,7 @@ fn an_index_follows_an_object_that_changes_its_values() {
 }
 
 proptest! {
+    /// Against the slow way, which is plainly right.
     #[graded]
     fn an_index_finds_what_a_search_through_everything_finds(
         steps in prop::collection::vec(("[a-d]", "[xyz]{0,2}", any::<bool>()), 0..40)

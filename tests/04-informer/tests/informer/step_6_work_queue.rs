@@ -7,6 +7,7 @@ fn drain(queue: &mut Queue<&'static str>) -> Vec<&'static str> {
     std::iter::from_fn(|| queue.get()).collect()
 }
 
+/// Ten changes of an object are one piece of work: the worker looks at what is, not at what happened.
 #[graded]
 fn keys_come_in_the_order_in_which_they_were_added_each_once() {
     let mut queue = Queue::default();
@@ -17,6 +18,7 @@ fn keys_come_in_the_order_in_which_they_were_added_each_once() {
     assert_eq!(drain(&mut queue), ["b", "a", "c"]);
 }
 
+/// Two workers on one object would each create the missing pod.
 #[graded]
 fn a_key_that_is_worked_on_is_not_handed_out_again_until_done() {
     let mut queue = Queue::default();
@@ -31,6 +33,7 @@ fn a_key_that_is_worked_on_is_not_handed_out_again_until_done() {
     assert_eq!(queue.get(), None, "and once is enough");
 }
 
+/// Otherwise a queue would never be empty again.
 #[graded]
 fn done_without_news_forgets_the_key() {
     let mut queue = Queue::default();
@@ -42,6 +45,7 @@ fn done_without_news_forgets_the_key() {
     assert_eq!(queue.get(), Some("a"));
 }
 
+/// A worker that says it twice must not bring the key into two hands.
 #[graded]
 fn done_for_a_key_that_nobody_works_on_changes_nothing() {
     let mut queue = Queue::default();
@@ -50,6 +54,7 @@ fn done_for_a_key_that_nobody_works_on_changes_nothing() {
     assert_eq!(drain(&mut queue), ["a"], "handed out once, not twice");
 }
 
+/// A component ends when its workers have done what they had; with new work it never would.
 #[graded]
 fn a_queue_that_is_shut_down_gives_out_what_it_has_and_takes_nothing() {
     let mut queue = Queue::default();

@@ -30,6 +30,7 @@ fn created(action: Action) -> Event {
     }
 }
 
+/// It is what `kubectl describe` and `kubectl get events` print.
 #[graded]
 fn the_first_occurrence_is_a_complete_event() {
     let mut correlator = Correlator::new("kubelet", Some("node-1"));
@@ -37,6 +38,7 @@ fn the_first_occurrence_is_a_complete_event() {
     insta::assert_json_snapshot!(event);
 }
 
+/// A container that dies every ten seconds for a week is one line, `x60480`, and not a full store.
 #[graded]
 fn a_repeat_is_counted_in_the_same_event() {
     let mut correlator = Correlator::new("kubelet", None);
@@ -50,6 +52,7 @@ fn a_repeat_is_counted_in_the_same_event() {
     assert_eq!(second.last_timestamp.map(|time| time.0), Some(at(60)));
 }
 
+/// Events are objects, and two of one name would overwrite each other.
 #[graded]
 fn another_message_reason_or_object_is_another_event() {
     let mut correlator = Correlator::new("kubelet", None);
@@ -61,6 +64,7 @@ fn another_message_reason_or_object_is_another_event() {
     }
 }
 
+/// An Event must live somewhere, and Nodes live in no namespace.
 #[graded]
 fn what_has_no_namespace_is_told_in_default() {
     let mut correlator = Correlator::new("node-controller", None);
@@ -70,6 +74,7 @@ fn what_has_no_namespace_is_told_in_default() {
     assert_eq!(event.metadata.namespace.as_deref(), Some("default"));
 }
 
+/// The quota is per object, or one broken pod would hide what happens to all others.
 #[graded]
 fn a_noisy_object_has_a_quota_and_does_not_silence_the_others() {
     let mut correlator = Correlator::new("kubelet", None);

@@ -1,13 +1,11 @@
-//! Who lives where, and what a machine can see.
+//! What a machine can see.
 
 use graded::graded;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use proptest::prelude::*;
-
+use crate::heart::Node;
 use crate::heart::mounts::{self, Cgroups, HomePaths, Host, Step};
-use crate::heart::{AddressPlan, Cidr, Node, PlanError};
 
 const ROOT: &str = "/new";
 
@@ -40,7 +38,8 @@ fn everything() -> [Host; 4] {
     [host(v1, true), host(Cgroups::V2, true), host(Cgroups::None, false), host(Cgroups::V2, false)]
 }
 
-/// A line a step, without the copies and links.
+/// A line a step, without the copies and links, in the order of their places: what must come before what
+/// is judged by laws, not by a golden.
 fn table(steps: &[Step]) -> String {
     let line = |step: &Step| match step {
         Step::Folder { path } => format!("folder  {}", path.display()),
@@ -61,111 +60,61 @@ fn table(steps: &[Step]) -> String {
         Step::Devpts { path } => format!("devpts  {}", path.display()),
         Step::Cgroup { path, controllers } => format!("cgroup  {} {}", path.display(), controllers.join("+")),
     };
-    steps
-        .iter()
-        .filter(|step| !matches!(step, Step::Copy { .. } | Step::Link { .. }))
-        .map(line)
-        .collect::<Vec<_>>()
-        .join("\n")
+    let shown = |step: &&Step| !matches!(step, Step::Copy { .. } | Step::Link { .. });
+    let mut lines: Vec<(&Path, String)> =
+        steps.iter().filter(shown).map(|step| (step.path(), line(step))).collect();
+    lines.sort();
+    lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>().join("\n")
 }
 
-#[graded]
-fn the_address_plan_is_the_documented_one() {
-    let plan = AddressPlan::default();
-    assert_eq!(plan.control_plane(), Ipv4Addr::new(10, 89, 0, 1));
-    assert_eq!(plan.kubernetes_service(), Ipv4Addr::new(10, 96, 0, 1));
-    assert_eq!(plan.dns_service(), Ipv4Addr::new(10, 96, 0, 10));
-    let nodes: Vec<String> = plan
-        .nodes(3)
-        .expect("three fit")
-        .into_iter()
-        .map(|node| format!("{} {}", node.name, node.address))
-        .collect();
-    assert_eq!(nodes, ["node-1 10.89.0.11", "node-2 10.89.0.12", "node-3 10.89.0.13"]);
-}
-
-#[graded]
-fn more_nodes_than_addresses_are_refused_with_the_number_that_fits() {
-    let plan = AddressPlan::default();
-    let last = plan.nodes(244).expect("244 fit").pop().expect("there is a last one");
-    assert_eq!(last.address, Ipv4Addr::new(10, 89, 0, 254));
-    let refusal = plan.nodes(245).expect_err("245 do not fit");
-    assert_eq!(refusal, PlanError::TooManyNodes { asked: 245, most: 244, network: "10.89.0.0/24".into() });
-    assert_eq!(plan.nodes(0), Err(PlanError::NoNodes));
-}
-
-#[graded]
-fn a_network_is_written_with_its_prefix_and_nothing_behind_it() {
-    for wrong in ["10.89.0.0", "10.89.0.1/24", "10.89.0.0/33", "10.89.0.0/0", "10.89.0/24", "ten/24", ""] {
-        assert_eq!(wrong.parse::<Cidr>(), Err(PlanError::NotACidr { text: wrong.into() }));
-    }
-}
-
-proptest! {
-    #[graded]
-    fn the_nth_address_lies_inside_and_is_neither_the_first_nor_the_last(bits: u32, prefix in 8..=32_u8, n: u32) {
-        let mask = u32::MAX << (32 - u32::from(prefix));
-        let cidr: Cidr = format!("{}/{prefix}", Ipv4Addr::from(bits & mask)).parse().expect("a network");
-        // The naive model: count from the network's own address, and compare as plain numbers.
-        let first = u64::from(bits & mask);
-        let broadcast = first + (1_u64 << (32 - u32::from(prefix))) - 1;
-        let expected = first + u64::from(n);
-        let n_th = cidr.nth(n);
-        prop_assert_eq!(n_th.is_some(), expected < broadcast);
-        if let Some(address) = n_th {
-            prop_assert_eq!(u64::from(u32::from(address)), expected);
-            prop_assert!(cidr.contains(address));
-        }
-        prop_assert_eq!(cidr.to_string().parse::<Cidr>(), Ok(cidr));
-    }
-}
-
+/// The whole of it, in the order of the places.
 #[graded]
 fn a_node_on_a_host_with_cgroups_of_version_1() {
     insta::assert_snapshot!(table(&plan(&everything()[0])), @r"
     tmpfs   /new 755
+    tmpfs   /new/dev 755
+    bind-rw /new/dev/full of /dev/full
+    bind-rw /new/dev/null of /dev/null
+    devpts  /new/dev/pts
+    bind-rw /new/dev/random of /dev/random
+    tmpfs   /new/dev/shm 1777
+    bind-rw /new/dev/tty of /dev/tty
+    bind-rw /new/dev/urandom of /dev/urandom
+    bind-rw /new/dev/zero of /dev/zero
+    folder  /new/etc
+    folder  /new/etc/cni/net.d
+    file    /new/etc/hostname
+    file    /new/etc/hosts
+    bind-ro /new/etc/kubernetes of /home/ada/.coracle/nodes/node-1/kubernetes
+    file    /new/etc/resolv.conf
+    folder  /new/home
+    folder  /new/mnt
+    folder  /new/opt/cni/bin
+    bind-ro /new/opt/coracle/bin/coracle of /home/ada/.coracle/bin/coracle
+    proc    /new/proc
+    bind-ro /new/proc/bus of /new/proc/bus
+    bind-ro /new/proc/irq of /new/proc/irq
+    bind-ro /new/proc/sys of /new/proc/sys
+    bind-rw /new/proc/sys/net of /new/run/coracle/proc-sys-net
+    bind-ro /new/proc/sysrq-trigger of /new/proc/sysrq-trigger
+    folder  /new/root
+    tmpfs   /new/run 755
+    folder  /new/run/coracle
+    bind-rw /new/run/coracle/proc-sys-net of /new/proc/sys/net
+    folder  /new/srv
+    sysfs   /new/sys
+    tmpfs   /new/sys/fs/cgroup 755
+    cgroup  /new/sys/fs/cgroup/cpu,cpuacct cpu+cpuacct
+    cgroup  /new/sys/fs/cgroup/memory memory
+    tmpfs   /new/tmp 1777
     bind-ro /new/usr of /usr
     bind-rw /new/var of /home/ada/.coracle/nodes/node-1/var
     bind-rw /new/var/lib/coracle/images of /home/ada/.coracle/images
     bind-rw /new/var/log/coracle of /home/ada/.coracle/logs/node-1
-    tmpfs   /new/run 755
-    folder  /new/run/coracle
-    tmpfs   /new/tmp 1777
-    bind-ro /new/opt/coracle/bin/coracle of /home/ada/.coracle/bin/coracle
-    folder  /new/opt/cni/bin
-    folder  /new/home
-    folder  /new/mnt
-    folder  /new/root
-    folder  /new/srv
-    folder  /new/etc
-    file    /new/etc/hostname
-    file    /new/etc/hosts
-    file    /new/etc/resolv.conf
-    folder  /new/etc/cni/net.d
-    bind-ro /new/etc/kubernetes of /home/ada/.coracle/nodes/node-1/kubernetes
-    tmpfs   /new/dev 755
-    bind-rw /new/dev/full of /dev/full
-    bind-rw /new/dev/null of /dev/null
-    bind-rw /new/dev/random of /dev/random
-    bind-rw /new/dev/tty of /dev/tty
-    bind-rw /new/dev/urandom of /dev/urandom
-    bind-rw /new/dev/zero of /dev/zero
-    devpts  /new/dev/pts
-    tmpfs   /new/dev/shm 1777
-    proc    /new/proc
-    sysfs   /new/sys
-    bind-rw /new/run/coracle/proc-sys-net of /new/proc/sys/net
-    bind-ro /new/proc/sys of /new/proc/sys
-    bind-ro /new/proc/sysrq-trigger of /new/proc/sysrq-trigger
-    bind-ro /new/proc/irq of /new/proc/irq
-    bind-ro /new/proc/bus of /new/proc/bus
-    bind-rw /new/proc/sys/net of /new/run/coracle/proc-sys-net
-    tmpfs   /new/sys/fs/cgroup 755
-    cgroup  /new/sys/fs/cgroup/cpu,cpuacct cpu+cpuacct
-    cgroup  /new/sys/fs/cgroup/memory memory
     ");
 }
 
+/// The kernel lets an ordinary user mount /proc for a container only where nothing is mounted over it.
 #[graded]
 fn a_node_of_an_ordinary_user_has_no_groups_and_an_unhidden_proc() {
     let steps = plan(&everything()[2]);
@@ -179,6 +128,7 @@ fn a_node_of_an_ordinary_user_has_no_groups_and_an_unhidden_proc() {
     );
 }
 
+/// A hostPath volume is any folder of the node, and whoever may create a pod may ask for one.
 #[graded]
 fn nothing_that_a_node_writes_lies_outside_the_home() {
     for host in everything() {
@@ -191,6 +141,7 @@ fn nothing_that_a_node_writes_lies_outside_the_home() {
     }
 }
 
+/// Whoever takes over one node should have one node.
 #[graded]
 fn no_node_sees_another_nodes_files_or_the_clusters_keys() {
     for host in everything() {
@@ -208,6 +159,7 @@ fn no_node_sees_another_nodes_files_or_the_clusters_keys() {
     }
 }
 
+/// One write to /proc/sysrq-trigger restarts your machine; one to /proc/sys/kernel/core_pattern owns it.
 #[graded]
 fn root_of_the_host_cannot_reach_the_kernels_switches_apart_from_the_networks() {
     let steps = plan(&everything()[0]);
@@ -229,6 +181,28 @@ fn root_of_the_host_cannot_reach_the_kernels_switches_apart_from_the_networks() 
     );
 }
 
+/// A bind mount shows what is at its source when it is made, protection and all.
+#[graded]
+fn what_shall_stay_writable_is_taken_aside_before_the_whole_is_protected() {
+    for host in everything().iter().filter(|host| host.privileged) {
+        let steps = plan(host);
+        let binds = |wanted: &str| -> Vec<usize> {
+            let at = |step: &Step| matches!(step, Step::Bind { path, .. } if path == Path::new(wanted));
+            (0..steps.len()).filter(|number| at(&steps[*number])).collect()
+        };
+        let (aside, whole, back) =
+            (binds("/new/run/coracle/proc-sys-net"), binds("/new/proc/sys"), binds("/new/proc/sys/net"));
+        let ([aside], [whole], [back]) = (&aside[..], &whole[..], &back[..]) else {
+            panic!("each of the three is bound once: {aside:?}, {whole:?}, {back:?}");
+        };
+        assert!(aside < whole, "taken from a protected whole, the part is protected too");
+        assert!(whole < back, "the protected whole hides what was put into it before");
+        let made = steps.iter().position(|step| step.path() == Path::new("/new/run/coracle"));
+        assert!(made.is_some_and(|made| made < *aside), "the place aside is in a folder that must exist");
+    }
+}
+
+/// Outer places come first: /var, then what is bound into it.
 #[graded]
 fn a_mount_never_hides_what_an_earlier_step_made() {
     for host in everything() {
@@ -253,6 +227,7 @@ fn a_mount_never_hides_what_an_earlier_step_made() {
     }
 }
 
+/// Programs ask for /bin/sh and for /usr/bin/sh, and both must be the same file.
 #[graded]
 fn system_folders_stay_what_they_are_on_the_host() {
     let steps = plan(&everything()[0]);
@@ -264,6 +239,7 @@ fn system_folders_stay_what_they_are_on_the_host() {
     );
 }
 
+/// A runtime looks for `memory` by name, and finds out by the folder which version it has.
 #[graded]
 fn version_2_is_one_tree_and_version_1_a_folder_of_hierarchies() {
     let of = |host: &Host| -> Vec<String> {
@@ -281,13 +257,14 @@ fn version_2_is_one_tree_and_version_1_a_folder_of_hierarchies() {
     assert_eq!(of(&v2), ["cgroup  /new/sys/fs/cgroup "]);
 }
 
+/// In the sandbox itself the host's files are there as they are, for the tools; its processes are not.
 #[graded]
 fn the_sandbox_has_its_own_processes_devices_and_run_time_files() {
     insta::assert_snapshot!(table(&mounts::sandbox(&everything()[1])), @r"
     proc    /proc
-    sysfs   /sys
     tmpfs   /run 755
     folder  /run/coracle
+    sysfs   /sys
     cgroup  /sys/fs/cgroup 
     ");
 }

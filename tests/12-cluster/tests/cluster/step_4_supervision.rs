@@ -94,6 +94,7 @@ impl Machine {
     }
 }
 
+/// One death is an accident, and costs nothing; ten in a row are a reason to wait.
 #[graded]
 fn the_pauses_are_none_then_doubling_up_to_the_bound() {
     let policy = Policy::default();
@@ -106,6 +107,7 @@ fn the_pauses_are_none_then_doubling_up_to_the_bound() {
     );
 }
 
+/// Whoever kills the API server finds it back before he has typed the next command.
 #[graded]
 fn a_unit_that_dies_is_started_again_at_once() {
     let mut machine = Machine::new(&[("apiserver", 1)]);
@@ -119,6 +121,7 @@ fn a_unit_that_dies_is_started_again_at_once() {
     assert_eq!(machine.supervisor.units()["apiserver"].restarts, 1);
 }
 
+/// A wrong flag must not keep a processor busy all night.
 #[graded]
 fn a_unit_that_dies_again_and_again_waits_longer_each_time() {
     let mut machine = Machine::new(&[("store", 0)]);
@@ -141,6 +144,7 @@ fn a_unit_that_dies_again_and_again_waits_longer_each_time() {
     ");
 }
 
+/// A death a day for a month is thirty accidents, not a crash loop.
 #[graded]
 fn ten_healthy_seconds_make_the_next_death_the_first_again() {
     let mut machine = Machine::new(&[("store", 0)]);
@@ -163,6 +167,7 @@ fn ten_healthy_seconds_make_the_next_death_the_first_again() {
     assert_eq!(machine.told(), "20299 died store\n20299 start store");
 }
 
+/// A missing file is as good as a death at once.
 #[graded]
 fn a_program_that_cannot_be_started_has_pauses_too() {
     let mut supervisor = Supervisor::new(Policy::default());
@@ -177,6 +182,7 @@ fn a_program_that_cannot_be_started_has_pauses_too() {
     assert_eq!(supervisor.units()["store"].last_exit, Some(Exit::NotStarted));
 }
 
+/// `node stop` means stop; a supervisor that knows better could not be maintained under.
 #[graded]
 fn a_unit_that_was_stopped_rests_until_somebody_starts_it() {
     let mut machine = Machine::new(&[("node-1", 3)]);
@@ -196,6 +202,7 @@ fn a_unit_that_was_stopped_rests_until_somebody_starts_it() {
     assert_eq!(machine.supervisor.units()["node-1"].restarts, 0, "to be switched on is no restart");
 }
 
+/// The wish counts, not the plan.
 #[graded]
 fn a_unit_that_waits_for_its_restart_can_be_stopped() {
     let mut machine = Machine::new(&[("store", 0)]);
@@ -208,6 +215,7 @@ fn a_unit_that_waits_for_its_restart_can_be_stopped() {
     assert_eq!(machine.told().lines().last(), Some("0 died store"));
 }
 
+/// Patience ends; and the kernel does not forget a signal.
 #[graded]
 fn who_does_not_listen_is_killed_once() {
     let mut machine = Machine::new(&[("kubelet", 1)]);
@@ -221,6 +229,7 @@ fn who_does_not_listen_is_killed_once() {
     ");
 }
 
+/// Two processes of one unit would fight for its sockets and its files.
 #[graded]
 fn a_unit_that_is_wanted_again_while_it_stops_starts_when_it_has_stopped() {
     let mut machine = Machine::new(&[("node-1", 3)]);
@@ -240,6 +249,7 @@ fn a_unit_that_is_wanted_again_while_it_stops_starts_when_it_has_stopped() {
     ");
 }
 
+/// A kubelet that cannot reach its API server any more cannot say that its pods are gone.
 #[graded]
 fn at_the_end_what_others_depend_on_stops_last() {
     let mut machine =
@@ -267,6 +277,7 @@ fn at_the_end_what_others_depend_on_stops_last() {
     ");
 }
 
+/// Or the end never comes.
 #[graded]
 fn at_the_end_nothing_is_started_any_more() {
     let mut machine = Machine::new(&[("store", 0), ("apiserver", 1), ("scheduler", 2)]);
@@ -281,6 +292,7 @@ fn at_the_end_nothing_is_started_any_more() {
     assert_eq!(machine.told(), "0 term scheduler\n0 died apiserver");
 }
 
+/// PID 1 reaps every process whose parent has died; most are nobody's unit.
 #[graded]
 fn the_end_of_an_orphan_concerns_nobody() {
     let mut machine = Machine::new(&[("store", 0)]);
