@@ -40,7 +40,7 @@ fn install(place: &Place, tools: &Path) -> Result<()> {
          alone:\nabout a minute on two cores, once."
     );
     let start = Instant::now();
-    let build = tools.join("build");
+    let build = tools.join("build-mdbook");
     let mut cargo = cargo::command(place);
     // Without optimisation, its own server and its watcher: the book takes a second to build either way.
     cargo.args(["install", "--quiet", "--locked", "--version", VERSION, "--debug", "--root"]).arg(tools);
