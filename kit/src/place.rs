@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+#[derive(Clone)]
 pub struct Place {
     /// The workspace.
     pub root: PathBuf,

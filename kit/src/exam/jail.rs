@@ -87,6 +87,10 @@ impl Walls {
     pub fn for_a_test(reads: Vec<PathBuf>) -> Self {
         Self { reads, writes: Vec::new(), tools: false, processes: 32, user: None }
     }
+
+    pub fn for_a_compiler(reads: Vec<PathBuf>, writes: Vec<PathBuf>) -> Self {
+        Self { reads, writes, tools: true, processes: 1024, user: None }
+    }
 }
 
 /// Why this machine has no walls, if it has none.

@@ -50,6 +50,18 @@ pub struct Suite {
     pub folder: PathBuf,
 }
 
+impl Suite {
+    /// What stands in front of every path that it says, if it was compiled in a stage: `grade/`.
+    fn stage(&self) -> String {
+        let inside = self.folder.strip_prefix(&self.root).ok().and_then(|path| path.parent()?.parent());
+        match inside.map(|path| path.to_string_lossy()) {
+            Some(path) if !path.is_empty() => format!("{path}/"),
+            // Said by nobody.
+            _ => "\0".to_owned(),
+        }
+    }
+}
+
 /// What one test may use, and what all of them together may.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -93,6 +105,9 @@ pub enum Outcome {
     /// The sitting was over.
     NotRun,
 }
+
+/// Bytes of the end of what a test printed that a verdict keeps.
+const KEPT: usize = 16 * 1024;
 
 /// The names of a suite's tests, as its program lists them.
 pub fn list(suite: &Suite) -> Result<Vec<String>> {
@@ -159,7 +174,11 @@ fn sit_with(exam: &Exam<'_>, tests: &[String], judged: &mut dyn FnMut(&Verdict))
 impl Exam<'_> {
     fn judge(&self, test: &str, over: Instant) -> Result<Verdict> {
         let left = over.saturating_duration_since(Instant::now());
-        let verdict = |outcome, time, printed| Verdict { test: test.to_owned(), outcome, time, printed };
+        let stage = self.suite.stage();
+        let verdict = |outcome, time, printed: String| {
+            let printed = printed.replace(&stage, "");
+            Verdict { test: test.to_owned(), outcome, time, printed }
+        };
         if left.is_zero() {
             return Ok(verdict(Outcome::NotRun, Duration::ZERO, String::new()));
         }
@@ -168,12 +187,18 @@ impl Exam<'_> {
         ours.write_all(format!("{token}\n").as_bytes())?;
         let mut command = self.command(test)?;
         command.stdin(OwnedFd::from(theirs));
-        let bounds = Bounds { time: self.limits.test.min(left), output: self.limits.output };
+        let bounds = Bounds { time: self.limits.test.min(left), output: self.limits.output, kept: KEPT };
         let ran = process::run(command, &bounds, Some(ours))?;
         let answer = self.without_the_keeper(&ran)?;
         let outcome = match ran.end {
             End::TimedOut if left < self.limits.test => Outcome::NotRun,
             _ => outcome(ran.end, &answer, &token),
+        };
+        let outcome = match outcome {
+            Outcome::Failed { message, at } => {
+                Outcome::Failed { message: message.replace(&stage, ""), at: at.replace(&stage, "") }
+            }
+            other => other,
         };
         Ok(verdict(outcome, ran.time, ran.printed))
     }

@@ -14,8 +14,6 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-/// So much of the end of what a process printed is kept.
-const KEPT: usize = 16 * 1024;
 /// A process that closed the examiner's line has said all that counts; so long it may take to end.
 const GRACE: Duration = Duration::from_millis(500);
 /// More than this is no answer to an examiner.
@@ -25,6 +23,8 @@ pub struct Bounds {
     pub time: Duration,
     /// Bytes of both streams together.
     pub output: usize,
+    /// So many of the last of them are kept.
+    pub kept: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub fn run(mut command: Command, bounds: &Bounds, line: Option<UnixStream>) -> R
         line,
         bounds,
         began,
-        printed: Tail::default(),
+        printed: Tail { kept: bounds.kept, ..Tail::default() },
         answer: Vec::new(),
     };
     let end = thread::scope(|scope| {
@@ -184,6 +184,7 @@ impl Watch<'_> {
 
 #[derive(Default)]
 struct Tail {
+    kept: usize,
     bytes: Vec<u8>,
     seen: usize,
 }
@@ -192,13 +193,13 @@ impl Tail {
     fn add(&mut self, more: &[u8]) {
         self.seen += more.len();
         self.bytes.extend(more);
-        if self.bytes.len() > 2 * KEPT {
-            self.bytes.drain(..self.bytes.len() - KEPT);
+        if self.bytes.len() > 2 * self.kept {
+            self.bytes.drain(..self.bytes.len() - self.kept);
         }
     }
 
     fn text(&self) -> String {
-        let from = self.bytes.len().saturating_sub(KEPT);
+        let from = self.bytes.len().saturating_sub(self.kept);
         String::from_utf8_lossy(&self.bytes[from..]).into_owned()
     }
 }
