@@ -40,8 +40,10 @@ impl History {
     pub fn at(&self, at: i64) -> Option<&Arc<Record>> {
         // lab:begin 01.1 find the newest record that is not younger than `at`; a tombstone means there was no key
         let younger = self.records.partition_point(|r| r.revision.main <= at);
-        let newest = &self.records[younger.checked_sub(1)?];
-        (!newest.is_tombstone()).then_some(newest)
+        match younger.checked_sub(1).map(|newest| &self.records[newest]) {
+            Some(newest) if newest.is_tombstone() => None,
+            newest => newest,
+        }
         // lab:end
     }
 

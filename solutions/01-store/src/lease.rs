@@ -60,6 +60,7 @@ impl Leases {
         Ok(ttl)
     }
 
+    // lab:given
     /// Takes the lease out; whoever calls deletes its keys.
     pub(crate) fn revoke(&mut self, id: LeaseId) -> Result<Lease, Error> {
         self.leases.remove(&id).ok_or(Error::LeaseNotFound)
@@ -95,9 +96,11 @@ pub struct Expiry {
 
 #[derive(Debug, Clone, Copy)]
 struct Timer {
+    // lab:given
     ttl: i64,
     deadline_ms: u64,
     /// Handed out by `poll_expired`: there is no way back, the revocation is under way.
+    // lab:given
     expired: bool,
 }
 

@@ -17,7 +17,6 @@
 //! unsynced (and keeps a third, of victims, which credit makes needless).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Bound;
 
 use crate::error::Error;
 use crate::store::Store;
@@ -287,6 +286,7 @@ impl Hub {
     /// changes. True when there is more that could be done at once.
     pub fn poll_catch_up(&mut self, store: &Store, budget: usize) -> bool {
         // lab:begin 01.5 give each lagging watcher a turn, beginning behind the one that had the last, until the budget is spent; then say whether another call could do something
+        use std::ops::Bound;
         let mut left = budget;
         let behind = (Bound::Excluded(self.cursor), Bound::Unbounded);
         let round = self.lagging.range(behind).chain(self.lagging.range(..=self.cursor));

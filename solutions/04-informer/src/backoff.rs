@@ -24,7 +24,8 @@ impl Backoff {
         // After thirty doublings every wait is the longest one.
         let factor = 2u32.saturating_pow(failures.min(30));
         let whole = self.first.saturating_mul(factor).min(self.longest);
-        let shortened_by = jitter.clamp(0.0, 1.0) / 2.0;
+        let jitter = jitter.clamp(0.0, 1.0);
+        let shortened_by = jitter / 2.0;
         whole.mul_f64(1.0 - shortened_by)
         // lab:end
     }

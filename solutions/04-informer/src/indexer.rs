@@ -86,9 +86,11 @@ impl<K: Keyed> Indexer<K> {
         // lab:begin 04.4 read the stretch of keys that start with the namespace
         // With the slash: the keys of `a-b` begin with `a`, too.
         let prefix = format!("{namespace}/");
-        let from_there = self.objects.range(prefix.clone()..);
-        let its_own = from_there.take_while(|(key, _)| key.starts_with(&prefix));
-        its_own.map(|(_, object)| object.clone()).collect()
+        self.objects
+            .range(prefix.clone()..)
+            .take_while(|(key, _)| key.starts_with(&prefix))
+            .map(|(_, object)| object.clone())
+            .collect()
         // lab:end
     }
 

@@ -16,13 +16,16 @@ pub struct Queue<T> {
     /// What `get` hands out, oldest first.
     ready: VecDeque<T>,
     /// What needs work: everything in `ready`, and what was added while it was processed.
+    // lab:given
     dirty: BTreeSet<T>,
     /// What somebody works on.
+    // lab:given
     processing: BTreeSet<T>,
     /// What is added later: by time, in the order in which it was asked for.
     waiting: BTreeSet<(Duration, u64, T)>,
     /// When each waiting key is due, so that the earliest wish wins.
     due: BTreeMap<T, (Duration, u64)>,
+    // lab:given
     wishes: u64,
     closed: bool,
 }
@@ -61,7 +64,8 @@ impl<T: Ord + Clone> Queue<T> {
         let item = self.ready.pop_front()?;
         // Now, not when the work is done: what comes in between must make it dirty again.
         self.dirty.remove(&item);
-        self.processing.insert(item.clone());
+        let only_here = self.processing.insert(item.clone());
+        assert!(only_here, "a key is in one hand at most");
         Some(item)
         // lab:end
     }
