@@ -17,7 +17,7 @@ mod check;
 mod html;
 mod mask;
 mod mdbook;
-mod page;
+pub mod page;
 mod run;
 mod serve;
 mod session;

@@ -5,9 +5,8 @@
 //! brace. What the student wrote around it stays.
 
 use anyhow::{Context, Result, bail};
-use proc_macro2::LineColumn;
 
-use super::functions::{self, Function};
+use super::functions::{self, Function, offset};
 
 /// See [`super::reset_step`].
 pub fn reset_step(student: &str, skeleton: &str, step: &str) -> Result<String> {
@@ -60,13 +59,6 @@ fn is_hole_of(function: &Function, step: &str) -> bool {
     };
     let text = todo.parse_body::<syn::LitStr>().map(|text| text.value());
     todo.path.is_ident("todo") && text.is_ok_and(|text| text.starts_with(&format!("lab {step}: ")))
-}
-
-/// Columns count characters, and strings count bytes.
-fn offset(text: &str, at: LineColumn) -> usize {
-    let line = text.split_inclusive('\n').take(at.line - 1).map(str::len).sum::<usize>();
-    let column = text[line..].chars().take(at.column).map(char::len_utf8).sum::<usize>();
-    line + column
 }
 
 #[cfg(test)]

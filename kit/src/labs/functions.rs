@@ -17,6 +17,8 @@ pub struct Function {
     /// The lines of the body's braces.
     pub open: usize,
     pub close: usize,
+    /// The column of the opening brace, in characters.
+    pub open_column: usize,
     pub signature: syn::Signature,
     pub statements: Vec<syn::Stmt>,
 }
@@ -27,10 +29,27 @@ impl Function {
         self.open < line && line < self.close
     }
 
+    /// Where the body's opening brace stands in the file's text.
+    pub fn body_from(&self, text: &str) -> usize {
+        offset(text, LineColumn { line: self.open, column: self.open_column })
+    }
+
+    /// Behind the body's closing brace.
+    pub fn body_to(&self, text: &str) -> usize {
+        offset(text, self.end)
+    }
+
     /// What tells it from every other function of the file that is written once.
     pub fn key(&self) -> (&str, Option<&str>) {
         (&self.path, self.of_trait.as_deref())
     }
+}
+
+/// Spans count columns in characters, and texts count bytes.
+pub fn offset(text: &str, at: LineColumn) -> usize {
+    let line = text.split_inclusive('\n').take(at.line - 1).map(str::len).sum::<usize>();
+    let column = text[line..].chars().take(at.column).map(char::len_utf8).sum::<usize>();
+    line + column
 }
 
 /// Every function of a file, outer ones in front of those that they hold.
@@ -69,6 +88,7 @@ impl Reader {
             start,
             end: braces.close().end(),
             open: braces.open().start().line,
+            open_column: braces.open().start().column,
             close: braces.close().start().line,
             signature: signature.clone(),
             statements: block.stmts.clone(),

@@ -34,20 +34,25 @@ mod answers;
 mod functions;
 mod manifest;
 mod marks;
+pub mod patches;
 mod readme;
 mod room;
 mod skeleton;
 mod source;
 mod switches;
 pub mod sync;
+mod variants;
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 
 use crate::chapters::{Chapter, Step};
+use crate::labs::patches::Patch;
 use crate::labs::room::Room;
 use crate::place::Place;
+
+pub use switches::OPEN;
 
 /// A function whose body the student writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,15 +98,55 @@ pub fn reset_step(student: &str, skeleton: &str, step: &str) -> Result<String> {
 
 /// The reference's answer to each hole of a step.
 pub fn solution_of(place: &Place, chapter: &Chapter, step: &Step) -> Result<Vec<Answer>> {
-    let room = Room::read(place, chapter)?;
-    let answers =
-        room.files.iter().flat_map(|file| file.cuts().map(|(_, cut)| file.source.answer(&cut.span)));
-    let filled = room.holes().into_iter().zip(answers).map(|(hole, code)| Answer { hole, code });
-    Ok(filled.filter(|answer| answer.hole.step == step.id).collect())
+    let mut answers = answers(place, chapter)?;
+    answers.retain(|answer| answer.hole.step == step.id);
+    Ok(answers)
 }
 
-/// Every file of a core (`src/filters.rs`, …) in the form where each hole is behind a switch: the
-/// environment variable `CORACLE_OPEN_HOLES` names the open ones by their ids, separated by commas.
+/// The reference's answer to each hole of a chapter.
+pub fn answers(place: &Place, chapter: &Chapter) -> Result<Vec<Answer>> {
+    let room = Room::read(place, chapter)?;
+    let code = room.files.iter().flat_map(|file| file.cuts().map(|(_, cut)| file.source.answer(&cut.span)));
+    Ok(room.holes().into_iter().zip(code).map(|(hole, code)| Answer { hole, code }).collect())
+}
+
+/// A sentence for each hole that is not of an evening's size.
+pub fn odd_sizes(place: &Place, chapter: &Chapter) -> Result<Vec<String>> {
+    let room = Room::read(place, chapter)?;
+    let odd = room.files.iter().flat_map(|file| file.source.odd_sizes());
+    Ok(odd.map(|odd| format!("solutions/{}/{odd}", chapter.name)).collect())
+}
+
+/// A core in which each hole is behind a switch, and other answers too where they fit in.
+pub struct Switched {
+    /// `src/filters.rs`, … and their texts.
+    pub files: BTreeMap<String, String>,
+    /// The patches that have a switch, under their name.
+    pub patches: Vec<Patch>,
+    /// Those that change more than the bodies of functions: each needs a build of its own.
+    pub apart: Vec<Patch>,
+}
+
+/// The switched form of a chapter's core. The environment variable [`OPEN`] names what is switched on:
+/// ids of holes, names of patches, separated by commas.
+pub fn switched(place: &Place, chapter: &Chapter) -> Result<Switched> {
+    let room = Room::read(place, chapter)?;
+    let solution: BTreeMap<String, String> =
+        room.files.iter().map(|file| (file.source.file.clone(), file.source.text.clone())).collect();
+    let (mut variants, mut patches, mut apart) = (Vec::new(), Vec::new(), Vec::new());
+    for patch in patches::all(place, chapter)? {
+        match variants::bodies(&solution, &patches::laid_on(place, chapter, &patch)?) {
+            Some(bodies) => {
+                variants.push((patch.name.clone(), bodies));
+                patches.push(patch);
+            }
+            None => apart.push(patch),
+        }
+    }
+    Ok(Switched { files: switches::write(&room, &variants), patches, apart })
+}
+
+/// The files of the switched form, for a stage.
 pub fn switches(place: &Place, chapter: &Chapter) -> Result<BTreeMap<String, String>> {
-    Ok(switches::write(&Room::read(place, chapter)?))
+    Ok(switched(place, chapter)?.files)
 }

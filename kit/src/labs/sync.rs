@@ -112,9 +112,8 @@ pub fn check(place: &Place, chapter: &Chapter) -> Result<String> {
 fn write(place: &Place, chapter: &Chapter, force: bool) -> Result<String> {
     let wanted = generate(place, chapter)?;
     let said = lay(&chapter.lab(place), &wanted, force)?;
-    let room = Room::read(place, chapter)?;
-    for odd in room.files.iter().flat_map(|file| file.source.odd_sizes()) {
-        println!("{} solutions/{}/{odd}", say::yellow("note"), chapter.name);
+    for odd in super::odd_sizes(place, chapter)? {
+        println!("{} {odd}", say::yellow("note"));
     }
     Ok(said)
 }

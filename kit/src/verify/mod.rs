@@ -1,0 +1,226 @@
+//! # `cargo kit verify-labs`: proves that the labs can be solved, and that their tests judge
+//!
+//! A lab can be wrong in ways that no compiler sees: a hole that nobody notices, a test that passes on
+//! nothing, a step that cannot be done before the one behind it, a hint that is the answer. For each
+//! chapter this is proved:
+//!
+//! | | what | how |
+//! |---|---|---|
+//! | 1 | `labs/` is what the generator writes, and compiles without a warning | [`crate::labs::sync`], clippy |
+//! | 2 | every test passes on the solution and fails on the skeleton | no switch on, all switches on |
+//! | 3 | a student who works in order is never held up by a later step | a step's tests pass with all later holes open |
+//! | 4 | every hole is judged by its own step | one hole open: one of the step's tests fails |
+//! | 5 | plausible mistakes are noticed by the step that they belong to, other right answers pass | patches, see [`crate::labs::patches`] |
+//! | 6 | the step's papers are in order, and no page, hint or skeleton tells an answer | [`paper`], [`leaks`] |
+//!
+//! Proofs 2 to 5 share one build a chapter: the solution with every hole, and every other answer that fits,
+//! behind a switch. That the skeleton run may come from the same program follows from 1: what the skeleton
+//! lacks besides its holes is reached by answers alone, or it would not compile.
+//!
+//! Proof 3 makes a second one needless: with fewer holes open no test fails that passes with more, so a
+//! hole alone fails no test of an earlier step.
+
+mod leaks;
+mod paper;
+mod sittings;
+
+use std::process::{ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::chapters::{Chapter, Target};
+use crate::labs::patches::Kind;
+use crate::labs::{self, Hole, sync};
+use crate::place::Place;
+use crate::stage::{Built, Core, Stage};
+use crate::{cargo, say};
+
+use self::sittings::Sittings;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only these chapters
+    chapters: Vec<Target>,
+}
+
+/// What came out for a chapter.
+#[derive(Default)]
+struct Report {
+    /// A sentence for everything that is not proved.
+    complaints: Vec<String>,
+    rows: Vec<Row>,
+    /// What took how long.
+    times: Vec<(&'static str, Duration)>,
+}
+
+/// A step's line in the table.
+#[derive(Default)]
+struct Row {
+    tests: usize,
+    holes: usize,
+    /// Holes that one of the step's tests notices.
+    caught: usize,
+    wrong: usize,
+    /// Wrong answers that one of the step's tests notices.
+    rejected: usize,
+}
+
+impl Report {
+    fn timed<T>(&mut self, what: &'static str, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let start = Instant::now();
+        let done = work(self);
+        self.times.push((what, start.elapsed()));
+        done
+    }
+}
+
+pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
+    let start = Instant::now();
+    let chapters = match &args.chapters[..] {
+        [] => Chapter::all(place)?,
+        some => some.iter().map(|target| Chapter::find(place, target)).collect::<Result<_>>()?,
+    };
+    let mut unproved = Vec::new();
+    if !skeletons_compile_without_a_warning(place, &chapters)? {
+        unproved.push("the skeletons' lints".to_owned());
+    }
+    let mut totals = Row::default();
+    for chapter in &chapters {
+        let mut report = Report::default();
+        if let Err(error) = prove(place, chapter, &mut report) {
+            report.complaints.push(format!("{error:#}"));
+        }
+        print(chapter, &report);
+        for row in &report.rows {
+            totals.tests += row.tests;
+            totals.holes += row.holes;
+            totals.wrong += row.wrong;
+        }
+        if !report.complaints.is_empty() {
+            unproved.push(chapter.name.clone());
+        }
+    }
+    let Row { tests, holes, wrong, .. } = totals;
+    println!();
+    if !unproved.is_empty() {
+        bail!("not proved: {} ({})", unproved.join(", "), say::time(start.elapsed()));
+    }
+    let all = format!("{} chapters, {holes} holes, {tests} tests, {wrong} wrong answers", chapters.len());
+    println!("{} {all} in {}", say::green("All proved:"), say::time(start.elapsed()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn skeletons_compile_without_a_warning(place: &Place, chapters: &[Chapter]) -> Result<bool> {
+    let start = Instant::now();
+    let mut clippy = cargo::command(place);
+    clippy.args(["clippy", "--quiet", "--keep-going"]);
+    for chapter in chapters {
+        clippy.args(["--package", &format!("{}-lab", chapter.package)]);
+    }
+    clippy.args(["--", "--deny", "warnings"]).stdin(Stdio::null());
+    let clean = clippy.status().context("cannot run cargo")?.success();
+    let word = if clean { say::green("ok") } else { say::red("FAILED") };
+    println!("{word} skeletons compile under clippy with warnings denied ({})", say::time(start.elapsed()));
+    Ok(clean)
+}
+
+/// All that is to be proved of a chapter; an error is what makes the rest impossible.
+fn prove(place: &Place, chapter: &Chapter, report: &mut Report) -> Result<()> {
+    if let Err(error) = sync::check(place, chapter) {
+        report.complaints.push(format!("labs/{} is not what the generator writes: {error:#}", chapter.name));
+    }
+    let holes = labs::holes(place, chapter)?;
+    let complaints = paper::check(place, chapter, &holes)?;
+    report.complaints.extend(complaints);
+    report.complaints.extend(leaks::find(place, chapter)?);
+    let switched = labs::switched(place, chapter)?;
+    let suite = report.timed("build", |_| {
+        let stage = Stage::lay(place, chapter, "verify", &Core::Holes)?;
+        match stage.build(chapter)? {
+            Built::Suite(suite) => Ok(Some(suite)),
+            Built::Refused(said) if switched.patches.is_empty() => {
+                bail!("the solution with its holes behind switches does not compile:\n{said}")
+            }
+            Built::Refused(_) => Ok(None),
+        }
+    })?;
+    let Some(suite) = suite else {
+        return Err(name_the_patch_that_does_not_compile(place, chapter, &switched.patches));
+    };
+    let sittings = Sittings::of(chapter, suite)?;
+    report.complaints.extend(paper::modules(chapter, &sittings.tests));
+    report.rows = chapter.steps.iter().map(|step| row(step, &sittings, &holes)).collect();
+
+    report.timed("skeleton", |report| sittings.skeleton_fails(&holes, report))?;
+    report.timed("solution", |report| sittings.solution_passes(report))?;
+    report.timed("in order", |report| sittings.steps_come_in_order(&holes, report))?;
+    report.timed("holes", |report| sittings.every_hole_is_noticed(&holes, report))?;
+    report.timed("other answers", |report| {
+        sittings.judge(&switched.patches, report)?;
+        for patch in &switched.apart {
+            let stage = Stage::lay(place, chapter, "verify-patch", &Core::Patched(&[patch.path.clone()]))?;
+            match stage.build(chapter)? {
+                Built::Suite(suite) => {
+                    let own = Sittings::of(chapter, suite)?;
+                    own.judge(std::slice::from_ref(patch), report)?;
+                }
+                Built::Refused(said) => {
+                    report.complaints.push(format!("{} does not compile:\n{said}", patch.name));
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+fn row(step: &crate::chapters::Step, sittings: &Sittings<'_>, holes: &[Hole]) -> Row {
+    let holes = holes.iter().filter(|hole| hole.step == step.id).count();
+    Row { tests: sittings.of_step(step).len(), holes, ..Row::default() }
+}
+
+/// All of them together did not compile.
+fn name_the_patch_that_does_not_compile(
+    place: &Place,
+    chapter: &Chapter,
+    patches: &[labs::patches::Patch],
+) -> anyhow::Error {
+    for patch in patches {
+        let built = Stage::lay(place, chapter, "verify-patch", &Core::Patched(&[patch.path.clone()]))
+            .and_then(|stage| stage.build(chapter));
+        match built {
+            Ok(Built::Suite(_)) => {}
+            Ok(Built::Refused(said)) => {
+                return anyhow::anyhow!(
+                    "tests/{}/{}.patch does not compile:\n{said}",
+                    chapter.name,
+                    patch.name
+                );
+            }
+            Err(error) => return error,
+        }
+    }
+    anyhow::anyhow!("the solution with its holes and other answers behind switches does not compile")
+}
+
+fn print(chapter: &Chapter, report: &Report) {
+    println!();
+    let title = format!("{} {}", chapter.name, chapter.title);
+    let head = format!("{title:<56} points  tests  holes caught  wrong rejected");
+    println!("{}", say::bold(&head));
+    for (step, row) in chapter.steps.iter().zip(&report.rows) {
+        let Row { tests, holes, caught, wrong, rejected } = row;
+        println!(
+            "  {:<54} {:>6}  {tests:>5}  {holes:>5} {caught:>6}  {wrong:>5} {rejected:>8}",
+            format!("{} {}", step.id, step.title),
+            step.points
+        );
+    }
+    let times = report.times.iter().map(|(what, time)| format!("{what} {}", say::time(*time)));
+    println!("  {}", say::dim(&times.collect::<Vec<_>>().join(", ")));
+    for complaint in &report.complaints {
+        let mut lines = complaint.lines();
+        println!("  {} {}", say::red("FAILED"), lines.next().unwrap_or_default());
+        lines.for_each(|line| println!("         {line}"));
+    }
+}
