@@ -30,7 +30,7 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::chapters::Chapter;
-use crate::exam::process::{self, Bounds, End};
+use crate::exam::process::{self, Bounds, End, Ran};
 use crate::exam::{Suite, jail};
 use crate::place::Place;
 use crate::{cargo, labs};
@@ -130,35 +130,33 @@ impl Stage {
     pub fn build(&self, chapter: &Chapter) -> Result<Built> {
         let package = chapter.tests_package();
         let mut words = vec!["test", "--no-run", "--offline", "--message-format", "json"];
-        words.extend(["--package", &package, "--test", "*"]);
-        if self.submission {
-            words.extend(["--features", "lab"]);
-        }
+        words.extend(["--package", &package]);
         fs::create_dir_all(&self.target)?;
-        let mut command = if self.submission && jail::forbidden().is_none() {
-            self.shut_in()?
+        let ran = if self.submission {
+            // What is not theirs is built first, so that it neither takes of their time nor is their fault.
+            let ours = self.cargo(&[&words[..], &["--lib"]].concat(), COMPILING)?;
+            if !matches!(ours.end, End::Exited(status) if status.success()) {
+                let said = compiler::read(&ours.printed);
+                bail!("what every submission needs does not compile: {}{}", said.errors, said.words.trim());
+            }
+            self.cargo(&[&words[..], &["--test", "*", "--features", "lab"]].concat(), COMPILING_A_SUBMISSION)?
         } else {
-            cargo::command(&self.place)
+            self.cargo(&[&words[..], &["--test", "*"]].concat(), COMPILING)?
         };
-        command
-            .args(&words)
-            .current_dir(&self.root)
-            .env("CARGO_TARGET_DIR", &self.target)
-            .stdin(Stdio::null());
-        let time = if self.submission { COMPILING_A_SUBMISSION } else { COMPILING };
-        let bounds = Bounds { time, output: COMPILERS_WORDS, kept: COMPILERS_WORDS };
-        let ran = process::run(command, &bounds, None)?;
         let said = compiler::read(&ran.printed);
         let prefix = format!("{}/", self.purpose);
         let refused = |text: &str| Ok(Built::Refused(text.replace(&prefix, "")));
         match ran.end {
             End::Exited(status) if status.success() => {}
-            End::TimedOut => return refused(&format!("error: the compiler was stopped after {time:?}")),
+            End::TimedOut => {
+                let after = crate::say::time(ran.time);
+                return refused(&format!("error: the compiler was stopped after {after}"));
+            }
             End::Flooded => return refused("error: the compiler was stopped: it said too much"),
             _ if !said.errors.is_empty() => return refused(&said.errors),
             // It fell over a text, rather than refusing it.
             _ if said.words.contains("could not compile") => return refused(said.words.trim()),
-            _ => bail!("cargo {} failed in {}: {}", words.join(" "), self.root.display(), said.words.trim()),
+            _ => bail!("cargo failed in {}: {}", self.root.display(), said.words.trim()),
         }
         let folder = self.root.join(&self.purpose).join("tests").join(&chapter.name);
         if self.submission {
@@ -177,6 +175,17 @@ impl Stage {
         Ok(Built::Suite(Suite { program, root: self.root.clone(), folder }))
     }
 
+    fn cargo(&self, words: &[&str], time: Duration) -> Result<Ran> {
+        let shut_in = self.submission && jail::forbidden().is_none();
+        let mut command = if shut_in { self.shut_in()? } else { cargo::command(&self.place) };
+        command
+            .args(words)
+            .current_dir(&self.root)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .stdin(Stdio::null());
+        process::run(command, &Bounds { time, output: COMPILERS_WORDS, kept: COMPILERS_WORDS }, None)
+    }
+
     /// Cargo, where there is nothing to read but compilers, other people's packages, and the stage.
     fn shut_in(&self) -> Result<Command> {
         let place = &self.place;
@@ -190,7 +199,7 @@ impl Stage {
         reads.extend(self.given.iter().cloned());
         reads.retain(|path| path.exists());
         let walls = jail::Walls::for_a_compiler(reads, vec![self.root.clone(), self.target.clone()]);
-        let mut rules = jail::Rules::limits(Some(COMPILERS_MEMORY), COMPILING_A_SUBMISSION * 4);
+        let mut rules = jail::Rules::limits(Some(COMPILERS_MEMORY), COMPILING);
         (rules.walls, rules.tell, rules.file) = (Some(walls), false, 4 << 30);
         let mut path = sysroot.join("bin").into_os_string();
         path.push(":");
