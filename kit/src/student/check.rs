@@ -62,7 +62,8 @@ pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
     if warnings > 0 {
         page.blank();
         let package = format!("{}-lab", chapter.package);
-        let said = format!("The compiler has {warnings} warnings for your code: cargo clippy -p {package}");
+        let warnings = if warnings == 1 { "a warning".to_owned() } else { format!("{warnings} warnings") };
+        let said = format!("The compiler has {warnings} for your code: cargo clippy -p {package}");
         page.line(&page.dim(&said));
     }
     page.print();

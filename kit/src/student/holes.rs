@@ -20,22 +20,32 @@ pub struct OpenHole {
     pub line: usize,
 }
 
-/// The holes of a lab, file by file, from the top down.
+/// The holes of a lab, step by step; a step's begin in the file that its description names.
 pub fn open(place: &Place, chapter: &Chapter) -> Vec<OpenHole> {
+    let src = chapter.lab(place).join("src");
     let mut files = Vec::new();
-    collect(&chapter.lab(place).join("src"), &mut files);
+    collect(&src, &mut files);
     files.sort();
-    files.iter().flat_map(|file| in_text(&std::fs::read_to_string(file).unwrap_or_default(), file)).collect()
+    let read = |file: &PathBuf| in_text(&std::fs::read_to_string(file).unwrap_or_default(), file);
+    let mut holes: Vec<OpenHole> = files.iter().flat_map(read).collect();
+    holes.sort_by_key(|hole| {
+        let step = chapter.steps.iter().position(|step| step.id == hole.step);
+        let begins_here = step.is_some_and(|at| hole.file.ends_with(&chapter.steps[at].file));
+        (step, !begins_here)
+    });
+    holes
 }
 
 fn in_text(text: &str, file: &Path) -> Vec<OpenHole> {
     let mut found = Vec::new();
-    let mut function = "";
-    let mut before = "";
+    let (mut of, mut function, mut before) = ("", "", "");
     for (n, line) in text.lines().enumerate() {
         let code = line.trim_start();
         if code.starts_with("//") {
             continue;
+        }
+        if line.starts_with(|c: char| !c.is_whitespace()) {
+            of = type_of_impl(line).unwrap_or_default();
         }
         function = function_named(code).unwrap_or(function);
         // rustfmt breaks a long one behind the bracket.
@@ -43,12 +53,29 @@ fn in_text(text: &str, file: &Path) -> Vec<OpenHole> {
         let hole = code.split_once("\"lab ").filter(|_| is_todo).and_then(|(_, rest)| rest.split_once(": "));
         if let Some((step, words)) = hole {
             let words = words.rsplit_once('"').map_or(words, |(words, _)| words).to_owned();
-            let (step, function) = (step.to_owned(), function.to_owned());
-            found.push(OpenHole { step, words, function, file: file.to_owned(), line: n + 1 });
+            let function = if of.is_empty() { function.to_owned() } else { format!("{of}::{function}") };
+            found.push(OpenHole {
+                step: step.to_owned(),
+                words,
+                function,
+                file: file.to_owned(),
+                line: n + 1,
+            });
         }
         before = code;
     }
     found
+}
+
+/// `Queue` of `impl Queue {`, and of `impl<T> fmt::Display for Queue<T>`.
+fn type_of_impl(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("impl")?;
+    let rest = match rest.split_once(" for ") {
+        Some((_, rest)) => rest,
+        None => rest.strip_prefix('<').map_or(Some(rest), |rest| Some(rest.split_once("> ")?.1))?,
+    };
+    let path = rest.trim_start().split(|c: char| c != '_' && c != ':' && !c.is_alphanumeric()).next()?;
+    path.rsplit("::").next().filter(|name| !name.is_empty())
 }
 
 /// `fits` of `pub fn fits(request: &Resources) -> bool {`.
@@ -93,7 +120,7 @@ pub const fn long(
         assert_eq!(
             told,
             [
-                ("05.1", "pop", 5, "the best one: \"first\" of all"),
+                ("05.1", "Queue::pop", 5, "the best one: \"first\" of all"),
                 ("05.2", "long", 15, "a text that rustfmt moved"),
             ]
         );

@@ -24,3 +24,4 @@ mod page;
 mod progress;
 mod report;
 mod rules;
+mod standing;

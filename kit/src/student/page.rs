@@ -25,9 +25,13 @@ impl Page {
         Self { width, colour: say::is_watched(), text: String::new() }
     }
 
+    pub fn without_colour() -> Self {
+        Self { width: USUAL, colour: false, text: String::new() }
+    }
+
     #[cfg(test)]
     pub fn plain(width: usize) -> Self {
-        Self { width, colour: false, text: String::new() }
+        Self { width, ..Self::without_colour() }
     }
 
     fn painted(&self, code: &str, text: &str) -> String {
@@ -98,6 +102,7 @@ impl Page {
         }
     }
 
+    #[cfg(test)]
     pub fn text(&self) -> &str {
         &self.text
     }

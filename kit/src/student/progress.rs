@@ -179,7 +179,6 @@ impl Record {
     }
 }
 
-/// The latest one whose step was neither done nor given up decides.
 pub fn file(place: &Place) -> PathBuf {
     place.home.join("progress.json")
 }
@@ -242,7 +241,7 @@ pub fn day(now: SystemTime) -> String {
 }
 
 /// `2026-11-21T04:05:06Z`
-fn instant(now: SystemTime) -> String {
+pub fn instant(now: SystemTime) -> String {
     let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // The civil calendar from a count of days, with years that begin in March (Hinnant).

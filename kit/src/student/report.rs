@@ -14,8 +14,10 @@ use crate::student::rules::Rule;
 
 /// So many failing tests are told in full; nobody mends more at once.
 const IN_FULL: usize = 3;
-/// So many lines of a diff, or of an input, are shown.
+/// So many lines of a diff are shown.
 const LINES: usize = 12;
+/// So many characters of an input for which a law fails.
+const LONGEST_INPUT: usize = 600;
 /// The same for what the compiler says.
 const ERRORS: usize = 5;
 
@@ -29,13 +31,20 @@ pub struct About<'a> {
 
 /// `5.2`, as a person types it.
 pub fn typed(step: &Step) -> String {
-    step.id.trim_start_matches('0').to_owned()
+    short(&step.id)
 }
 
 /// `5`
 pub fn typed_chapter(chapter: &Chapter) -> String {
-    let number = chapter.number.trim_start_matches('0');
-    if number.is_empty() { "0".to_owned() } else { number.to_owned() }
+    short(&chapter.number)
+}
+
+/// Without the zero that keeps folders in order.
+fn short(number: &str) -> String {
+    match number.strip_prefix('0') {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => rest.to_owned(),
+        _ => number.to_owned(),
+    }
 }
 
 fn tests(number: usize) -> String {
@@ -74,11 +83,7 @@ pub fn details(page: &mut Page, about: &About<'_>, judged: &Judged) {
     if !open.is_empty() {
         page.blank();
         page.line("  Still to be written:");
-        for hole in &open {
-            let place = page::path(about.place, &hole.file);
-            page.line(&format!("    {}  {place}:{}", page.bold(&hole.function), hole.line));
-            page.words(6, &hole.words);
-        }
+        open_holes(page, about.place, &open);
     }
     let mut failing: Vec<(&Verdict, Came)> = judged
         .verdicts
@@ -92,14 +97,16 @@ pub fn details(page: &mut Page, about: &About<'_>, judged: &Judged) {
         What::NotRun => 2,
         _ => 0,
     });
-    for (verdict, came) in failing.iter().take(IN_FULL) {
+    let ran = failing.iter().filter(|(_, came)| came.what != What::NotRun).count();
+    let (in_full, by_name) = failing.split_at(ran.min(IN_FULL));
+    for (verdict, came) in in_full {
         page.blank();
         failure(page, about, step, verdict, came);
     }
-    if failing.len() > IN_FULL {
+    if !by_name.is_empty() {
         page.blank();
-        page.line(&format!("  and {} more:", failing.len() - IN_FULL));
-        for (verdict, _) in &failing[IN_FULL..] {
+        page.line(&format!("  and {} more:", by_name.len()));
+        for (verdict, _) in by_name {
             page.item(4, &page.red("✗"), &describe::rule(&verdict.test));
         }
     }
@@ -109,6 +116,16 @@ pub fn details(page: &mut Page, about: &About<'_>, judged: &Judged) {
     }
     page.blank();
     footer(page, about, step);
+}
+
+/// Functions, each with its place and what it is to do.
+pub fn open_holes(page: &mut Page, place: &Place, holes: &[&OpenHole]) {
+    let longest = holes.iter().map(|hole| hole.function.chars().count()).max().unwrap_or_default();
+    for hole in holes {
+        let function = page.bold(&format!("{:<longest$}", hole.function));
+        page.line(&format!("    {function}  {}:{}", page::path(place, &hole.file), hole.line));
+        page.words(6, &hole.words);
+    }
 }
 
 fn footer(page: &mut Page, about: &About<'_>, step: &Step) {
@@ -126,10 +143,12 @@ fn failure(page: &mut Page, about: &About<'_>, step: &Step, verdict: &Verdict, c
         page.entry(4, "why", doc);
     }
     what_came(page, about, step, came);
-    if let Some(input) = &came.input {
-        let lines: Vec<&str> = input.lines().collect();
-        page.exact(4, "for", lines.first().unwrap_or(&""));
-        rest(page, 4 + ENTRY, lines.iter().skip(1).copied());
+    match &came.input {
+        Some(input) if !matches!(came.what, What::Unwritten { .. }) => {
+            let input = describe::cut(&in_a_line(input), LONGEST_INPUT);
+            page.entry(4, "for", &input);
+        }
+        _ => {}
     }
     if let Some(rule) = rule {
         page.exact(4, "test", &format!("{}:{}", page::path(about.place, &rule.file), rule.line));
@@ -143,16 +162,20 @@ fn what_came(page: &mut Page, about: &About<'_>, step: &Step, came: &Came) {
         What::Unwritten { step: owner, words } => {
             let hole = about.holes.iter().find(|hole| hole.step == *owner && hole.words == *words);
             let function = hole.map_or(words.as_str(), |hole| hole.function.as_str());
-            let place = hole.map(|hole| format!("{}:{}", page::path(about.place, &hole.file), hole.line));
-            let which = if *owner == step.id { String::new() } else { format!(" of step {owner}") };
-            page.entry(4, "came", &format!("`{function}`{which} is still to be written"));
-            if let Some(place) = place.or(at) {
-                page.exact(4, "", &place);
+            if *owner == step.id {
+                // Its place stands in the list above.
+                page.entry(4, "came", &format!("`{function}` is still to be written"));
+            } else {
+                page.entry(4, "came", &format!("`{function}` of step {owner} is still to be written"));
+                let place = hole.map(|hole| format!("{}:{}", page::path(about.place, &hole.file), hole.line));
+                if let Some(place) = place.or(at) {
+                    page.exact(4, "", &place);
+                }
             }
         }
         What::Differs { expected, got, about: words } => {
             if let Some(words) = words {
-                page.entry(4, "of", words);
+                page.entry(4, "case", words);
             }
             differing(page, expected, got);
         }
@@ -190,6 +213,23 @@ fn what_came(page: &mut Page, about: &About<'_>, step: &Step, came: &Came) {
         }
         What::NotRun => page.entry(4, "came", "not run"),
     }
+}
+
+/// A pretty debug form, `(\n    1,\n)`, as `(1)`.
+fn in_a_line(pretty: &str) -> String {
+    let mut line = String::new();
+    for part in pretty.lines().map(str::trim) {
+        let closes = part.starts_with([')', ']', '}']);
+        if closes && line.ends_with(',') {
+            line.pop();
+        }
+        let tight = line.is_empty() || line.ends_with(['(', '[']) || closes && !part.starts_with('}');
+        if !tight {
+            line.push(' ');
+        }
+        line.push_str(part);
+    }
+    line
 }
 
 /// `labs/05-scheduler/src/a.rs:7`, seen from where the person is.
