@@ -160,7 +160,7 @@ impl Store {
     pub async fn list(&self, prefix: &str, start: &str, limit: usize, at: i64) -> Result<Range, StoreError> {
         let request = RangeRequest {
             key: Bytes::from(format!("{prefix}{start}")),
-            range_end: range_end(prefix).into(),
+            range_end: range_end(prefix.as_bytes()).into(),
             limit: limit as i64,
             revision: at,
             ..Default::default()

@@ -112,6 +112,23 @@ fn after_a_relist_watchers_of_before_must_list_too() {
     assert!(Cursor { interest: interest(""), revision: 20 }.poll(&cache, 10).is_ok());
 }
 
+/// Most watchers of a busy kind want to hear of few objects. What they do not want is no reason to
+/// lose their place.
+#[graded]
+fn a_watcher_that_hears_nothing_does_not_fall_behind() {
+    let mut cache = WatchCache::new(3);
+    cache.replace(10, Vec::new());
+    let mut cursor = Cursor { interest: interest("on%3Dyes"), revision: 10 };
+    for revision in 11..30 {
+        cache.apply(vec![put("a", "no", revision)]);
+        assert_eq!(drain(&mut cursor, &cache), Vec::<String>::new());
+        assert_eq!(cursor.revision, revision);
+    }
+    cache.progress(50);
+    assert_eq!(drain(&mut cursor, &cache), Vec::<String>::new());
+    assert_eq!(cursor.revision, 50, "the store went on, and nothing of this kind happened");
+}
+
 #[graded]
 fn the_changes_of_one_revision_are_told_together() {
     let cache = cache(vec![put("a", "yes", 2), put("b", "yes", 3), put("c", "yes", 3), put("d", "yes", 4)]);
