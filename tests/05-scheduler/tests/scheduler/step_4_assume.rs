@@ -53,6 +53,19 @@ fn a_refused_binding_gives_the_room_back_and_wakes_who_waits_for_it() {
     assert_eq!(next(&mut scheduler, 6_000), "default/a waits", "and its room is gone");
 }
 
+/// Two roads lead back from the API server, the answer and the watch, and the watch may be slower.
+#[graded]
+fn a_version_from_before_the_binding_is_old_news() {
+    let mut scheduler = scheduler_with(&["a"]);
+    assert_eq!(next(&mut scheduler, 10), "default/a goes to n1");
+    scheduler.handle_pod(pod_asking("a", 700, 0), at(20));
+    assert_eq!(next(&mut scheduler, 20), "nothing", "the binding is under way");
+    scheduler.handle_bound("default/a");
+    scheduler.handle_pod(pod_asking("a", 700, 0), at(30));
+    assert_eq!(next(&mut scheduler, 30), "nothing", "the API server has said that it is bound");
+    assert_eq!(scheduler.waiting(), 0);
+}
+
 /// The answer to a binding was lost, and the watch was faster: the pod is bound after all.
 #[graded]
 fn a_refusal_of_what_the_watch_shows_bound_changes_nothing() {

@@ -108,6 +108,55 @@ fn a_domain_that_is_ahead_is_refused_until_the_others_catch_up() {
     assert!(schedule(&cache, &constrained("p2", "DoNotSchedule", 2), &profile(), 0).is_ok());
 }
 
+/// Who takes part in the counting, and who is counted.
+#[graded]
+fn only_pods_of_the_group_that_stay_count_and_only_nodes_that_the_pod_may_use() {
+    let chosen = |spread: &dyn Fn(&mut Cache)| {
+        let mut cache = Cache::default();
+        cache.set_node(in_zone("a1", Some("a")));
+        cache.set_node(in_zone("b1", Some("b")));
+        spread(&mut cache);
+        let pod = constrained("p", "DoNotSchedule", 1);
+        let cycle = crate::heart::cycle::Cycle::new(&pod, &cache);
+        cycle.must_spread.counts[0].domains.clone()
+    };
+    let counts = |a: i64, b: i64| BTreeMap::from([("a".to_owned(), a), ("b".to_owned(), b)]);
+    let member = |name: &str, change: &dyn Fn(&mut Pod)| {
+        let mut pod = Pod::clone(&constrained(name, "DoNotSchedule", 1));
+        change(&mut pod);
+        bound(&pod, "a1")
+    };
+    assert_eq!(chosen(&|_| {}), counts(0, 0), "an empty domain is one");
+    assert_eq!(chosen(&|cache| cache.confirm(member("m", &|_| {}))), counts(1, 0));
+    let other_team = |pod: &mut Pod| pod.metadata.namespace = Some("other".to_owned());
+    assert_eq!(chosen(&|cache| cache.confirm(member("m", &other_team))), counts(0, 0), "another namespace");
+    let other_app = |pod: &mut Pod| pod.metadata.labels = None;
+    assert_eq!(chosen(&|cache| cache.confirm(member("m", &other_app))), counts(0, 0), "not of the group");
+    let going = |pod: &mut Pod| {
+        pod.metadata.deletion_timestamp =
+            Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).expect("a time"));
+    };
+    assert_eq!(chosen(&|cache| cache.confirm(member("m", &going))), counts(0, 0), "on its way out");
+    let no_zone = |cache: &mut Cache| drop(cache.set_node(in_zone("c1", None)));
+    assert_eq!(chosen(&no_zone), counts(0, 0), "a node without the key is in no domain");
+}
+
+/// A node that the pod's own selector rules out must not hold its domain down for ever.
+#[graded]
+fn a_zone_in_which_the_pod_may_not_run_is_not_the_emptiest() {
+    let mut cache = Cache::default();
+    cache.set_node(in_zone("a1", Some("a")));
+    cache.set_node(in_zone("b1", Some("b")));
+    for replica in 0..3 {
+        let mut pod = Pod::clone(&constrained(&format!("p{replica}"), "DoNotSchedule", 1));
+        let selector = BTreeMap::from([("kubernetes.io/hostname".to_owned(), "a1".to_owned())]);
+        pod.spec.get_or_insert_default().node_selector = Some(selector);
+        let pod = Arc::new(pod);
+        let decision = schedule(&cache, &pod, &profile(), 0).expect("its only zone is never ahead of itself");
+        cache.assume(&pod, &decision.node);
+    }
+}
+
 proptest! {
     #[graded]
     fn replicas_on_equal_nodes_differ_by_one_at_most(nodes in 1..6usize, replicas in 0..20usize) {
