@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   "1.5Gi"  --parse-->  1 610 612 736 000 000 000 nanos, BinarySi  --print-->  "1536Mi"
-//!   "0.1"    --parse-->            100 000 000 nanos,     DecimalSi --print-->  "100m"
+//!   "0.1"    --parse-->                100 000 000 nanos, DecimalSi --print-->  "100m"
 //! ```
 
 use crate::notation::{MAX_NANOS, NANOS};
@@ -36,26 +36,28 @@ pub enum Format {
 }
 
 /// Why a text is no quantity.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
-    #[error(
-        "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$': {0:?}"
-    )]
-    Format(String),
-    #[error("unable to parse quantity's suffix: {0:?}")]
-    Suffix(String),
+    /// Not even the shape is right.
+    #[error("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")]
+    Format,
+    /// The shape is right, and no such suffix exists.
+    #[error("unable to parse quantity's suffix")]
+    Suffix,
 }
 
 impl Quantity {
     pub const ZERO: Quantity = Quantity { nanos: 0, format: Format::DecimalSi };
 
-    /// Reads `[+-]digits[.digits][suffix]`.
+    /// Reads `[+-]digits[.digits][suffix]`. Digits may be missing on both sides: upstream's
+    /// scanner, unlike the regular expression in its error, takes `Mi` and `-` for zero.
     ///
     /// What is finer than a nano unit is rounded away from zero, "under the theory that you
-    /// want some resources if you asked for any"; what is larger than 2⁶³-1 becomes that.
+    /// want some resources if you asked for any". A binary amount larger than 2⁶³-1 becomes
+    /// that, and one smaller than 1 is decimal from then on.
     pub fn parse(text: &str) -> Result<Quantity, QuantityError> {
         let _ = &text;
-        todo!("lab 00.1: split the text into sign, digits and suffix, and compute exact nano units")
+        todo!("lab 00.1: take sign, digits and suffix apart; exact nano units, rounded, capped")
     }
 
     /// This many whole units.
@@ -108,10 +110,11 @@ impl Quantity {
 
 /// The canonical form: the largest suffix with which the number stays whole, in the
 /// author's family. Binary suffixes are left when the amount is below 1024 or not whole.
+/// Exponents have no largest one; suffixes end with `E`.
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let _ = &f;
-        todo!("lab 00.2: print the canonical form")
+        todo!("lab 00.2: print the largest suffix, or exponent, that leaves the number whole")
     }
 }
 

@@ -60,6 +60,7 @@ impl Leases {
         Ok(ttl)
     }
 
+    #[allow(dead_code, reason = "used by your answer")]
     /// Takes the lease out; whoever calls deletes its keys.
     pub(crate) fn revoke(&mut self, id: LeaseId) -> Result<Lease, Error> {
         self.leases.remove(&id).ok_or(Error::LeaseNotFound)
@@ -89,9 +90,11 @@ pub struct Expiry {
 
 #[derive(Debug, Clone, Copy)]
 struct Timer {
+    #[allow(dead_code, reason = "used by your answer")]
     ttl: i64,
     deadline_ms: u64,
     /// Handed out by `poll_expired`: there is no way back, the revocation is under way.
+    #[allow(dead_code, reason = "used by your answer")]
     expired: bool,
 }
 

@@ -17,7 +17,6 @@
 //! unsynced (and keeps a third, of victims, which credit makes needless).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Bound;
 
 use crate::error::Error;
 use crate::store::Store;

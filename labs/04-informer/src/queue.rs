@@ -16,13 +16,16 @@ pub struct Queue<T> {
     /// What `get` hands out, oldest first.
     ready: VecDeque<T>,
     /// What needs work: everything in `ready`, and what was added while it was processed.
+    #[allow(dead_code, reason = "used by your answer")]
     dirty: BTreeSet<T>,
     /// What somebody works on.
+    #[allow(dead_code, reason = "used by your answer")]
     processing: BTreeSet<T>,
     /// What is added later: by time, in the order in which it was asked for.
     waiting: BTreeSet<(Duration, u64, T)>,
     /// When each waiting key is due, so that the earliest wish wins.
     due: BTreeMap<T, (Duration, u64)>,
+    #[allow(dead_code, reason = "used by your answer")]
     wishes: u64,
     closed: bool,
 }
