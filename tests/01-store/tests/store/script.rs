@@ -124,7 +124,10 @@ impl Session {
             Ok(answer) => self.show_answer(&answer),
             Err(e) => self.error(e),
         }
-        self.hub.handle_commit(&applied.events);
+        // Watching is a later step than writing.
+        if !self.streams.is_empty() {
+            self.hub.handle_commit(&applied.events);
+        }
     }
 
     fn error(&mut self, e: Error) {

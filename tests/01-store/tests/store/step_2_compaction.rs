@@ -97,6 +97,32 @@ fn compaction_gives_memory_back() {
     assert_eq!(store.histories(&KeyRange::all()).count(), 0, "and so does the key");
 }
 
+/// The last change of a key may be the one that makes an older record useless.
+#[graded]
+fn what_the_compacted_revision_itself_replaced_is_forgotten_too() {
+    let mut store = Store::new();
+    let mut apply = |command| drop(store.apply(&command));
+    let put = |key: &[u8]| Command::Put(crate::heart::txn::Put::new(key, vec![1; 1000]));
+    let single = |key: &[u8]| crate::heart::txn::DeleteRange { keys: KeyRange::single(key), prev_kv: false };
+    apply(put(b"replaced"));
+    apply(put(b"deleted"));
+    apply(put(b"other"));
+    apply(Command::Compact { revision: 4 });
+    apply(put(b"replaced"));
+    apply(Command::Compact { revision: 5 });
+    let records =
+        |key: &[u8]| store.histories(&KeyRange::single(key)).map(|(_, h)| h.records().len()).sum::<usize>();
+    assert_eq!(records(b"replaced"), 1, "the put at 2 can be seen by nobody who reads at 5");
+    assert_eq!(records(b"deleted"), 1, "it lives");
+    store.apply(&Command::Delete(single(b"deleted")));
+    store.apply(&Command::Compact { revision: 6 });
+    assert_eq!(
+        store.histories(&KeyRange::single(*b"deleted")).count(),
+        0,
+        "deleted at 6, and nobody reads before 6"
+    );
+}
+
 proptest! {
     /// Compaction anywhere in a history changes no answer but "compacted".
     #[graded]

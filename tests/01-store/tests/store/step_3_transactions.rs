@@ -3,7 +3,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 
 use crate::heart::Error;
-use crate::heart::txn::{Compare, Is, MAX_TXN_OPS, Op, Put, Target, Txn};
+use crate::heart::txn::{Compare, DeleteRange, Is, MAX_TXN_OPS, Op, Put, Target, Txn};
 use crate::heart::types::KeyRange;
 use crate::heart::{Command, Store};
 use crate::model::{Model, writes_twice};
@@ -129,6 +129,26 @@ fn compares_of_a_nested_transaction_look_at_the_store_before_all_of_it() {
     let mut store = Store::new();
     assert!(store.apply(&Command::Txn(outer)).answer.is_ok());
     assert!(store.get(b"unseen").is_some(), "the nested compare must not see the put before it");
+}
+
+/// Only one of its branches will be done. Whatever stands beside it is done with either.
+#[graded]
+fn the_branches_of_a_nested_transaction_exclude_each_other_and_nothing_else() {
+    let put = |key: &[u8]| Op::Put(Put::new(key, *b"1"));
+    let delete = || Op::Delete(DeleteRange { keys: KeyRange::single(*b"a"), prev_kv: false });
+    let nested = |success, failure| Op::Txn(Txn { compare: vec![], success, failure });
+    let check = |ops: Vec<Op>| Txn { success: ops, ..Default::default() }.check();
+    assert_eq!(check(vec![nested(vec![put(b"a")], vec![put(b"a")])]), Ok(()), "one or the other");
+    assert_eq!(check(vec![nested(vec![put(b"a")], vec![delete()])]), Ok(()), "one or the other");
+    let twice = Err(Error::DuplicateKey);
+    for branches in [nested(vec![put(b"a")], vec![]), nested(vec![], vec![put(b"a")])] {
+        assert_eq!(check(vec![branches.clone(), put(b"a")]), twice, "a put behind it");
+        assert_eq!(check(vec![put(b"a"), branches.clone()]), twice, "a put in front of it");
+        assert_eq!(check(vec![branches.clone(), delete()]), twice, "a deletion behind it");
+        assert_eq!(check(vec![branches.clone(), branches.clone()]), twice, "another nested transaction");
+        assert_eq!(check(vec![branches, put(b"b")]), Ok(()), "another key");
+    }
+    assert_eq!(check(vec![nested(vec![delete()], vec![]), put(b"a")]), twice, "a nested deletion, and a put");
 }
 
 proptest! {

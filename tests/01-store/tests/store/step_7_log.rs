@@ -54,6 +54,35 @@ fn a_frame_is_as_the_picture_shows() {
     assert_eq!(frames.next_frame(), Ok(Next::End));
 }
 
+/// The checksum runs on from frame to frame, as a chain.
+#[graded]
+fn a_frame_belongs_behind_the_one_before_it() {
+    let mut file = Vec::new();
+    let first = wal::encode(&mut file, 0, Kind::Segment, b"one");
+    let end = file.len();
+    let second = wal::encode(&mut file, first, Kind::Entries, b"two");
+    assert_eq!(second, crc::update(first, b"\xC7\x02\x01\x03\0\0\0two"), "it goes on from the one before");
+    let mut frames = Frames::new(&file);
+    assert_eq!(frames.next_frame(), Ok(Next::Frame { kind: Kind::Segment, payload: b"one" }));
+    assert_eq!((frames.offset(), frames.chain()), (end, first));
+    assert_eq!(frames.next_frame(), Ok(Next::Frame { kind: Kind::Entries, payload: b"two" }));
+    assert_eq!((frames.offset(), frames.chain()), (file.len(), second));
+    // Alone, doubled, or behind another frame it is whole, and still in the wrong place.
+    let mut alone = Frames::new(&file[end..]);
+    assert!(alone.next_frame().is_err(), "the first of the file is missing");
+    let doubled = [&file[..], &file[end..]].concat();
+    let mut frames = Frames::new(&doubled);
+    for _ in 0..2 {
+        assert!(matches!(frames.next_frame(), Ok(Next::Frame { .. })));
+    }
+    assert_eq!(
+        frames.next_frame().map_err(|damage| damage.at),
+        Err(file.len()),
+        "the second stands there twice"
+    );
+    assert_eq!(frames.next_frame().map_err(|damage| damage.at), Err(file.len()), "and damage stays damage");
+}
+
 /// Each checksum contains the one before it, so a frame cannot be lost, doubled or moved unseen.
 #[graded]
 fn the_same_bytes_twice_are_damage() {

@@ -89,3 +89,15 @@ fn a_noisy_object_has_a_quota_and_does_not_silence_the_others() {
     let later = at(302).checked_add(1.hour()).expect("a time");
     created(tell("noisy", 28, later));
 }
+
+/// Each count is a write to the store, and a container that dies in a loop would write for ever.
+#[graded]
+fn what_repeats_has_to_keep_to_the_quota_too() {
+    let mut correlator = Correlator::new("kubelet", None);
+    let written = |action: &Action| !matches!(action, Action::Drop);
+    let mut tell = |second| correlator.handle(happened("a", "BackOff", "again"), at(second));
+    let burst: Vec<Action> = (0..40).map(|_| tell(0)).collect();
+    assert_eq!(burst.iter().filter(|action| written(action)).count(), 25, "of forty within a second");
+    let Action::Count(event) = tell(300) else { panic!("five minutes later there is a token again") };
+    assert_eq!(event.count, Some(26), "what was dropped is not counted");
+}
