@@ -66,6 +66,7 @@ pub struct SpreadCount {
     /// Pods of the group in each domain, the empty domains included.
     pub domains: BTreeMap<String, i64>,
     min_domains: usize,
+    // lab:given
     group: Group,
 }
 

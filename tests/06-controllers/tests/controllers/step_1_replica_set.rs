@@ -86,9 +86,11 @@ fn a_set_that_is_going_away_adopts_creates_and_deletes_nothing() {
 
 #[graded]
 fn nothing_is_created_while_the_cache_lags() {
-    let set = set(3, json!({}));
-    let plan = plan(&Observed { replica_set: &set, pods: &[], siblings: &[], may_act: false, now: at(0) });
-    assert_eq!(plan.create, 0);
+    let (set, pods) = (set(3, json!({})), [mine("a", json!({})), pod("b", json!({}))]);
+    let plan =
+        plan(&Observed { replica_set: &set, pods: &pods, siblings: &pods, may_act: false, now: at(0) });
+    assert_eq!((plan.create, plan.delete.len()), (0, 0));
+    assert_eq!(names(&plan.adopt), ["b"], "adopting twice does no harm");
 }
 
 #[graded]
