@@ -20,8 +20,9 @@ pub mod watch;
 
 mod holes;
 mod judge;
+mod keyboard;
 mod page;
-mod progress;
+pub mod progress;
 mod report;
 mod rules;
 mod standing;

@@ -107,6 +107,10 @@ impl Page {
         &self.text
     }
 
+    pub fn into_text(self) -> String {
+        self.text
+    }
+
     /// A reader that left, as `head` does, has read enough.
     pub fn print(&self) {
         let mut out = std::io::stdout().lock();
