@@ -52,6 +52,54 @@ node *ARGS:
 kubeconfig:
     @cargo kit kubeconfig
 
+# your progress, and what comes next
+progress:
+    @cargo kit
+
+# what a chapter's lab asks, as in `just lab 5`
+lab *ARGS:
+    cargo kit lab {{ARGS}}
+
+# judge your answers: `just check 5.2`
+check *ARGS:
+    cargo kit check {{ARGS}}
+
+# judge whenever you save
+watch *ARGS:
+    cargo kit watch {{ARGS}}
+
+# help with a step
+hint *ARGS:
+    cargo kit hint {{ARGS}}
+
+# put the holes of a step back
+reset-step *ARGS:
+    cargo kit reset-step {{ARGS}}
+
+# the reference answer, once yours passes
+solution *ARGS:
+    cargo kit solution {{ARGS}}
+
+# the book
+book *ARGS:
+    cargo kit book {{ARGS}}
+
+# grade submissions
+grade *ARGS:
+    cargo kit grade {{ARGS}}
+
+# write labs/ from solutions/
+sync-labs *ARGS:
+    cargo kit sync-labs {{ARGS}}
+
+# prove that the labs can be solved and that their tests judge
+verify-labs *ARGS:
+    cargo kit verify-labs {{ARGS}}
+
+# how many deliberate faults a chapter's suite notices
+mutants *ARGS:
+    cargo kit mutants {{ARGS}}
+
 # what this machine can run
 doctor:
     cargo kit doctor
