@@ -10,12 +10,12 @@ use super::functions::{self, Function, offset};
 
 /// See [`super::reset_step`].
 pub fn reset_step(student: &str, skeleton: &str, step: &str) -> Result<String> {
+    if !skeleton.contains(&format!("lab {step}: ")) {
+        return Ok(student.to_owned());
+    }
     let skeleton_functions = read(skeleton).context("the skeleton")?;
     let holes: Vec<(usize, &Function)> =
         skeleton_functions.iter().enumerate().filter(|(_, function)| is_hole_of(function, step)).collect();
-    if holes.is_empty() {
-        return Ok(student.to_owned());
-    }
     let own = read(student)?;
     let mut replacements = Vec::new();
     for (at, hole) in holes {

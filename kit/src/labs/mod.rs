@@ -98,16 +98,26 @@ pub fn reset_step(student: &str, skeleton: &str, step: &str) -> Result<String> {
 
 /// The reference's answer to each hole of a step.
 pub fn solution_of(place: &Place, chapter: &Chapter, step: &Step) -> Result<Vec<Answer>> {
-    let mut answers = answers(place, chapter)?;
-    answers.retain(|answer| answer.hole.step == step.id);
-    Ok(answers)
-}
-
-/// The reference's answer to each hole of a chapter.
-pub fn answers(place: &Place, chapter: &Chapter) -> Result<Vec<Answer>> {
     let room = Room::read(place, chapter)?;
     let code = room.files.iter().flat_map(|file| file.cuts().map(|(_, cut)| file.source.answer(&cut.span)));
-    Ok(room.holes().into_iter().zip(code).map(|(hole, code)| Answer { hole, code }).collect())
+    let answers = room.holes().into_iter().zip(code).map(|(hole, code)| Answer { hole, code });
+    Ok(answers.filter(|answer| answer.hole.step == step.id).collect())
+}
+
+/// What no page, hint or skeleton may show of a chapter: each answer, and each helper that vanishes, under
+/// a name for whoever has to look it up.
+pub fn secrets(place: &Place, chapter: &Chapter) -> Result<Vec<(String, String)>> {
+    let room = Room::read(place, chapter)?;
+    let mut secrets = Vec::new();
+    for file in &room.files {
+        let source = &file.source;
+        secrets.extend(file.cuts().map(|(id, cut)| (id.to_owned(), source.answer(&cut.span))));
+        for span in &source.vanishing {
+            let name = format!("{} of {}:{}", span.step, source.file, span.begin);
+            secrets.push((name, source.answer(span)));
+        }
+    }
+    Ok(secrets)
 }
 
 /// A sentence for each hole that is not of an evening's size.
@@ -150,3 +160,6 @@ pub fn switched(place: &Place, chapter: &Chapter) -> Result<Switched> {
 pub fn switches(place: &Place, chapter: &Chapter) -> Result<BTreeMap<String, String>> {
     Ok(switched(place, chapter)?.files)
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,9 +88,16 @@ impl Source {
         cuts.is_empty() && vanishing.is_empty() && given.is_empty() && anchors.is_empty()
     }
 
+    /// The lines between two marks.
+    pub fn text_between(&self, span: &Span) -> String {
+        let lines = self.text.split_inclusive('\n').skip(span.begin).take(span.end - span.begin - 1);
+        lines.collect()
+    }
+
     /// The lines between two marks, moved to the left margin.
     pub fn answer(&self, span: &Span) -> String {
-        let lines: Vec<&str> = self.text.lines().skip(span.begin).take(span.end - span.begin - 1).collect();
+        let text = self.text_between(span);
+        let lines: Vec<&str> = text.lines().collect();
         let filled = lines.iter().filter(|line| !line.trim().is_empty());
         let margin = filled.map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);
         lines.iter().map(|line| format!("{}\n", line.get(margin..).unwrap_or_default())).collect()

@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::book::page::{Page, anchored};
 use crate::chapters::Chapter;
-use crate::labs::{self, Answer};
+use crate::labs;
 use crate::place::Place;
 
 /// From here on a line is nobody's by accident.
@@ -20,31 +20,25 @@ const TELLING: usize = 20;
 
 pub fn find(place: &Place, chapter: &Chapter) -> Result<Vec<String>> {
     let mut told = Vec::new();
-    let answers = labs::answers(place, chapter)?;
     let page = shown(place, &Page::read(&chapter.page(place))?);
-    for answer in &answers {
-        let leaks = |text: &str| long_line(answer, text).or_else(|| pair(answer, text));
-        if let Some(line) = leaks(&page) {
-            told.push(format!("the page tells the answer to {}: {line}", answer.hole.id));
+    let skeletons = labs::sync::generate(place, chapter)?;
+    for (name, code) in labs::secrets(place, chapter)? {
+        let leak = |text: &str| long_line(&code, text).or_else(|| pair(&code, text));
+        let mut tell =
+            |who: String, line: &str| told.push(format!("{who} tells the answer to {name}: {line}"));
+        if let Some(line) = leak(&page) {
+            tell("the page".into(), line);
         }
         for step in &chapter.steps {
             for hint in [&step.hints.nudge, &step.hints.approach, &step.hints.sketch] {
-                if let Some(line) = leaks(hint) {
-                    told.push(format!(
-                        "a hint of step {} tells the answer to {}: {line}",
-                        step.id, answer.hole.id
-                    ));
+                if let Some(line) = leak(hint) {
+                    tell(format!("a hint of step {}", step.id), line);
                 }
             }
         }
-    }
-    for (file, text) in labs::sync::generate(place, chapter)? {
-        for answer in &answers {
-            if let Some(line) = pair(answer, &text) {
-                told.push(format!(
-                    "labs/{}/{file} tells the answer to {}: {line}",
-                    chapter.name, answer.hole.id
-                ));
+        for (file, text) in &skeletons {
+            if let Some(line) = pair(&code, text) {
+                tell(format!("labs/{}/{file}", chapter.name), line);
             }
         }
     }
@@ -76,13 +70,13 @@ fn is_code(line: &str) -> bool {
     !line.starts_with("//")
 }
 
-fn long_line<'a>(answer: &'a Answer, text: &str) -> Option<&'a str> {
-    lines(&answer.code).filter(|line| is_code(line)).find(|line| line.len() >= LONG && text.contains(*line))
+fn long_line<'a>(answer: &'a str, text: &str) -> Option<&'a str> {
+    lines(answer).filter(|line| is_code(line)).find(|line| line.len() >= LONG && text.contains(*line))
 }
 
 /// The first of two lines of the answer that follow each other in the text as well.
-fn pair<'a>(answer: &'a Answer, text: &str) -> Option<&'a str> {
-    let own: Vec<&str> = lines(&answer.code).filter(|line| is_code(line)).collect();
+fn pair<'a>(answer: &'a str, text: &str) -> Option<&'a str> {
+    let own: Vec<&str> = lines(answer).filter(|line| is_code(line)).collect();
     let other: Vec<&str> = lines(text).filter(|line| is_code(line)).collect();
     let telling = own.windows(2).filter(|pair| pair.iter().all(|line| line.len() >= TELLING));
     telling.into_iter().find(|pair| other.windows(2).any(|theirs| theirs == *pair)).map(|pair| pair[0])
@@ -92,18 +86,11 @@ fn pair<'a>(answer: &'a Answer, text: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    fn answer(code: &str) -> Answer {
-        let text = String::new;
-        let hole =
-            labs::Hole { id: text(), step: text(), text: text(), file: text(), line: 1, function: text() };
-        Answer { hole, code: code.to_owned() }
-    }
-
     #[test]
     fn a_long_line_or_two_together_tell_an_answer() {
         let one = "let requested = containers.iter().map(request).sum::<u64>();";
         let (two, three) = ("let free = allocatable - used;", "requested <= free && count < limit");
-        let answer = answer(&format!("{one}\n    {two}\n    // why\n    {three}\n"));
+        let answer = format!("{one}\n    {two}\n    // why\n    {three}\n");
         assert_eq!(long_line(&answer, &format!("Write `{one}` there.")), Some(one));
         assert_eq!(long_line(&answer, two), None);
         assert_eq!(pair(&answer, &format!("x\n  {two}\n\n  {three}\n")), Some(two));
