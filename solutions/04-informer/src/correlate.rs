@@ -110,8 +110,7 @@ impl Correlator {
         }
         let quota = self.quotas.entry(same.object.clone());
         let quota = quota.or_insert_with(|| TokenBucket::new(PER_SECOND, BURST));
-        let since_epoch = std::time::Duration::try_from(now.duration_since(Timestamp::UNIX_EPOCH));
-        if !quota.try_take(since_epoch.unwrap_or_default()) {
+        if !quota.try_take(since_epoch(now)) {
             return None;
         }
         if let Some(seen) = self.seen.get_mut(&same) {
@@ -153,4 +152,10 @@ impl Correlator {
             ..Event::default()
         }
     }
+}
+
+/// What a [`TokenBucket`] takes for a clock.
+// lab:given
+fn since_epoch(now: Timestamp) -> std::time::Duration {
+    std::time::Duration::try_from(now.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default()
 }
