@@ -34,6 +34,7 @@ pub const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 /// After this an unschedulable pod is tried again whatever happened.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
+// ANCHOR: events
 /// A change of the cluster that may make room for a waiting pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ClusterEvent {
@@ -48,6 +49,7 @@ pub enum ClusterEvent {
     /// A pod took its place on a node.
     PodPlaced,
 }
+// ANCHOR_END: events
 
 /// A pod with its history in the queue.
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ use crate::pod::pod_key;
 use crate::queue::{ClusterEvent, QueuedPod, SchedulingQueue};
 use crate::schedule::Profile;
 
+// ANCHOR: actions
 /// What the shell must do.
 #[derive(Clone, Debug)]
 pub enum Action {
@@ -25,6 +26,7 @@ pub enum Action {
     /// Tell the user why the pod waits: an event, and a condition if it changed.
     TellWaiting { pod: Arc<Pod>, message: String, condition: Option<PodCondition> },
 }
+// ANCHOR_END: actions
 
 /// See the module's text.
 pub struct Scheduler {
