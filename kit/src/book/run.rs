@@ -19,7 +19,7 @@ use crate::place::{Place, search_path};
 use crate::{cargo, say, setup};
 
 /// For one command, on a slow machine with other work.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub fn run(place: &Place, target: Option<&Target>, bless: bool) -> Result<ExitCode> {
     setup::ensure(place)?;
@@ -82,9 +82,7 @@ fn run_page(place: &Place, coracle: &Path, page: &mut Page, bless: bool) -> Resu
             right = false;
             println!("\nbook/src/{}:{at}: {}", page.name, say::red("this does not print what the page says"));
             println!("  $ {}", command.text.replace('\n', "\n    "));
-            for line in comparison.diff() {
-                println!("  {}", painted(&line));
-            }
+            show(&comparison.diff());
             if let Some(why) = stuck {
                 bail!("book/src/{}:{at}: {why}", page.name);
             }
@@ -110,6 +108,20 @@ fn run_page(place: &Place, coracle: &Path, page: &mut Page, bless: bool) -> Resu
     };
     println!("{word:<8} {:<22} {count:>3} commands ({})", page.name, say::time(start.elapsed()));
     Ok(right)
+}
+
+/// The difference, as much of it as a person reads.
+fn show(diff: &[String]) {
+    const MOST_LINES: usize = 60;
+    const LONGEST: usize = 300;
+    for line in diff.iter().take(MOST_LINES) {
+        let cut: String = line.chars().take(LONGEST).collect();
+        let more = if cut.len() < line.len() { "…" } else { "" };
+        println!("  {}{more}", painted(&cut));
+    }
+    if let Some(more) = diff.len().checked_sub(MOST_LINES).filter(|more| *more > 0) {
+        println!("  and {more} lines more");
+    }
 }
 
 fn painted(line: &str) -> String {
