@@ -28,10 +28,10 @@ mod sittings;
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
-use crate::chapters::{Chapter, Target};
-use crate::labs::patches::Kind;
+use crate::chapters::{Chapter, Step, Target};
+use crate::labs::patches::{Kind, Patch};
 use crate::labs::{self, Hole, sync};
 use crate::place::Place;
 use crate::stage::{Built, Core, Stage};
@@ -160,25 +160,33 @@ fn prove(place: &Place, chapter: &Chapter, report: &mut Report) -> Result<()> {
     report.timed("solution", |report| sittings.solution_passes(report))?;
     report.timed("in order", |report| sittings.steps_come_in_order(&holes, report))?;
     report.timed("holes", |report| sittings.every_hole_is_noticed(&holes, report))?;
-    report.timed("other answers", |report| {
-        sittings.judge(&switched.patches, report)?;
-        for patch in &switched.apart {
-            let stage = Stage::lay(place, chapter, "verify-patch", &Core::Patched(&[patch.path.clone()]))?;
-            match stage.build(chapter)? {
-                Built::Suite(suite) => {
-                    let own = Sittings::of(chapter, suite)?;
-                    own.judge(std::slice::from_ref(patch), report)?;
-                }
-                Built::Refused(said) => {
-                    report.complaints.push(format!("{} does not compile:\n{said}", patch.name));
-                }
-            }
-        }
-        Ok(())
-    })
+    report.timed("other answers", |report| sittings.judge(&switched.patches, report))?;
+    if !switched.apart.is_empty() {
+        report.timed("those that need a build", |report| {
+            switched.apart.iter().try_for_each(|patch| judge_apart(place, chapter, patch, report))
+        })?;
+    }
+    Ok(())
 }
 
-fn row(step: &crate::chapters::Step, sittings: &Sittings<'_>, holes: &[Hole]) -> Row {
+/// An answer that changes more than functions, in a build of its own.
+fn judge_apart(place: &Place, chapter: &Chapter, patch: &Patch, report: &mut Report) -> Result<()> {
+    match build_apart(place, chapter, patch)? {
+        Built::Suite(suite) => Sittings::of(chapter, suite)?.judge(std::slice::from_ref(patch), report),
+        Built::Refused(said) => {
+            let file = format!("tests/{}/{}.patch", chapter.name, patch.name);
+            report.complaints.push(format!("{file} does not compile:\n{said}"));
+            Ok(())
+        }
+    }
+}
+
+fn build_apart(place: &Place, chapter: &Chapter, patch: &Patch) -> Result<Built> {
+    let patches = [patch.path.clone()];
+    Stage::lay(place, chapter, "verify-patch", &Core::Patched(&patches))?.build(chapter)
+}
+
+fn row(step: &Step, sittings: &Sittings<'_>, holes: &[Hole]) -> Row {
     let holes = holes.iter().filter(|hole| hole.step == step.id).count();
     Row { tests: sittings.of_step(step).len(), holes, ..Row::default() }
 }
@@ -187,24 +195,18 @@ fn row(step: &crate::chapters::Step, sittings: &Sittings<'_>, holes: &[Hole]) ->
 fn name_the_patch_that_does_not_compile(
     place: &Place,
     chapter: &Chapter,
-    patches: &[labs::patches::Patch],
+    patches: &[Patch],
 ) -> anyhow::Error {
     for patch in patches {
-        let built = Stage::lay(place, chapter, "verify-patch", &Core::Patched(&[patch.path.clone()]))
-            .and_then(|stage| stage.build(chapter));
-        match built {
+        match build_apart(place, chapter, patch) {
             Ok(Built::Suite(_)) => {}
             Ok(Built::Refused(said)) => {
-                return anyhow::anyhow!(
-                    "tests/{}/{}.patch does not compile:\n{said}",
-                    chapter.name,
-                    patch.name
-                );
+                return anyhow!("tests/{}/{}.patch does not compile:\n{said}", chapter.name, patch.name);
             }
             Err(error) => return error,
         }
     }
-    anyhow::anyhow!("the solution with its holes and other answers behind switches does not compile")
+    anyhow!("the solution with its holes and other answers behind switches does not compile")
 }
 
 fn print(chapter: &Chapter, report: &Report) {
