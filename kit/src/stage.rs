@@ -14,7 +14,9 @@
 //!    dependency and no lint of its own.
 //! 2. All stages compile into the workspace's own target folder, so what the workspace has built of other
 //!    people's packages is not built again. Cargo tells packages apart by their place *in* their
-//!    workspace; hence the folder `PURPOSE`, without which a stage's artifacts would replace ours.
+//!    workspace; hence the folder `PURPOSE`, without which a stage's artifacts would replace ours. For
+//!    the same reason a stage lies in the target folder that it compiles into: were there two of one
+//!    name, cargo would take one's artifacts for the other's.
 //! 3. A file is written only if it differs: cargo goes by the time of a file.
 //! 4. A submission is compiled where neither sources of other cores nor other people's submissions are to
 //!    be seen ([`jail`]), and whatever it has read beside its own `src` is told by the compiler: then it
@@ -75,13 +77,17 @@ const COMPILERS_MEMORY: u64 = 8 << 30;
 /// Bytes of what a compiler says.
 const COMPILERS_WORDS: usize = 64 << 20;
 
+/// Where stages lie in the target folder.
+const STAGES: &str = "stages";
+
 /// Paths and contents of a tree.
 type Tree = BTreeMap<PathBuf, Vec<u8>>;
 
 impl Stage {
     /// Lays the tree for a chapter, in a folder named after `purpose`.
     pub fn lay(place: &Place, chapter: &Chapter, purpose: &str, core: &Core<'_>) -> Result<Stage> {
-        let root = place.home.join("stages").join(format!("{purpose}-{}", chapter.number));
+        let target = target(place)?;
+        let root = target.join(STAGES).join(format!("{purpose}-{}", chapter.number));
         fs::create_dir_all(&root).with_context(|| root.display().to_string())?;
         let lock = fs::File::create(root.join(".lock"))?;
         let lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
@@ -120,8 +126,6 @@ impl Stage {
         write_if_new(&root.join("Cargo.toml"), workspace_manifest(place, chapter, purpose)?.as_bytes())?;
         // Cargo leaves out of it what a stage does not use.
         fs::copy(place.root.join("Cargo.lock"), root.join("Cargo.lock"))?;
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or(place.root.join("target"), PathBuf::from);
-        let target = std::path::absolute(target)?;
         let (place, purpose) = (place.clone(), purpose.to_owned());
         Ok(Stage { root, target, place, purpose, submission, given, _lock: lock })
     }
@@ -197,8 +201,12 @@ impl Stage {
         // Not the whole of cargo's home: it may hold credentials.
         reads.extend(["registry", "git", "config.toml"].map(|part| cargo_home.join(part)));
         reads.extend(self.given.iter().cloned());
+        // Not the whole target folder: other stages are in it, and the pages of `cargo doc` show sources.
+        reads.push(self.target.join(".rustc_info.json"));
+        let artifacts = self.target.join("debug");
+        fs::create_dir_all(&artifacts)?;
         reads.retain(|path| path.exists());
-        let walls = jail::Walls::for_a_compiler(reads, vec![self.root.clone(), self.target.clone()]);
+        let walls = jail::Walls::for_a_compiler(reads, vec![self.root.clone(), artifacts]);
         let mut rules = jail::Rules::limits(Some(COMPILERS_MEMORY), COMPILING);
         (rules.walls, rules.tell, rules.file) = (Some(walls), false, 4 << 30);
         let mut path = sysroot.join("bin").into_os_string();
@@ -206,9 +214,26 @@ impl Stage {
         path.push(crate::place::search_path());
         let mut command = Command::new("/proc/self/exe");
         command.arg("jail").arg(rules.to_json()?).arg(sysroot.join("bin/cargo"));
+        for (name, value) in cargo::command(place).get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         command.env("PATH", path).env("CARGO_HOME", cargo_home);
         Ok(command)
     }
+}
+
+/// The workspace's target folder.
+fn target(place: &Place) -> Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(place.root.join("target"), PathBuf::from);
+    Ok(std::path::absolute(target)?)
+}
+
+/// A folder beside the stages, for what is to be laid on one.
+pub fn aside(place: &Place, name: &str) -> Result<PathBuf> {
+    Ok(target(place)?.join(STAGES).join(name))
 }
 
 /// Adds the files under `from` to a tree. Links and devices are nobody's source.

@@ -11,7 +11,7 @@ use crate::chapters::{Chapter, Step};
 use crate::exam::describe::{Came, cut, rule};
 use crate::exam::{self, Limits, Outcome, Suite, Verdict};
 use crate::place::Place;
-use crate::stage::{Built, Core, Stage};
+use crate::stage::{self, Built, Core, Stage};
 
 /// A test of ours takes a hundredth of it, on a slow machine a tenth.
 const TEST: Duration = Duration::from_secs(10);
@@ -41,8 +41,7 @@ pub fn grade(place: &Place, chapter: &Chapter, submission: &Submission, walls: b
         Part::Skeleton => grade.is_out(State::NotBegun, "not begun: it is the skeleton".to_owned()),
         Part::Refused(why) => grade.is_out(State::Refused, format!("it was not taken: {why}")),
         Part::Files(files) => {
-            // Under the stage's own roof, and gone before the next one is laid.
-            let src = place.home.join("stages").join(format!("taken-{}", std::process::id()));
+            let src = stage::aside(place, &format!("taken-{}", std::process::id()))?;
             let _ = fs::remove_dir_all(&src);
             for (path, text) in files {
                 let path = src.join(path);
