@@ -38,6 +38,8 @@ pub enum What {
     /// It did not end within this many seconds.
     TimedOut(u64),
     Flooded,
+    /// The stack was used up.
+    Overflowed,
     /// The process ended without a word: how.
     Vanished(String),
     NotRun,
@@ -59,6 +61,9 @@ impl Came {
             Outcome::Failed { message, at } => Self::of_panic(message, at, &verdict.printed),
             Outcome::TimedOut => plain(What::TimedOut(verdict.time.as_secs_f64().round() as u64)),
             Outcome::Flooded => plain(What::Flooded),
+            Outcome::Vanished(_) if verdict.printed.contains("has overflowed its stack") => {
+                plain(What::Overflowed)
+            }
             Outcome::Vanished(how) => plain(What::Vanished(how.clone())),
             Outcome::NotRun => plain(What::NotRun),
         }
@@ -103,6 +108,7 @@ impl fmt::Display for Came {
             }
             What::TimedOut(seconds) => write!(f, "it did not end within {seconds} s"),
             What::Flooded => write!(f, "it printed more than anybody reads, and was stopped"),
+            What::Overflowed => write!(f, "its stack overflowed: a function that calls itself for ever?"),
             What::Vanished(how) => write!(f, "its process ended before the test did ({how})"),
             What::NotRun => write!(f, "not run: time was up"),
         }?;

@@ -98,3 +98,14 @@ fn any_message_is_described() {
         let _ = failed(message, "", message).to_string();
     }
 }
+
+#[test]
+fn a_stack_that_overflows_is_told_from_other_ends() {
+    let ended = |printed: &str| {
+        let outcome = Outcome::Vanished("signal 6 (SIGABRT)".into());
+        let (test, time) = ("step_1::a".into(), Duration::ZERO);
+        Came::of(&Verdict { test, outcome, time, printed: printed.into() }).what
+    };
+    assert_eq!(ended("\nthread 'step_1::a' (7) has overflowed its stack\nfatal"), What::Overflowed);
+    assert_eq!(ended(""), What::Vanished("signal 6 (SIGABRT)".into()));
+}

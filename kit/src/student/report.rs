@@ -91,21 +91,23 @@ pub fn details(page: &mut Page, about: &About<'_>, judged: &Judged) {
         .filter(|verdict| verdict.outcome != Outcome::Passed)
         .map(|verdict| (verdict, Came::of(verdict)))
         .collect();
-    // What came out wrong says more than what is missing, and what never ran says nothing.
-    failing.sort_by_key(|(_, came)| match came.what {
-        What::Unwritten { .. } => 1,
-        What::NotRun => 2,
-        _ => 0,
-    });
-    let ran = failing.iter().filter(|(_, came)| came.what != What::NotRun).count();
-    let (in_full, by_name) = failing.split_at(ran.min(IN_FULL));
+    // What came out wrong says more than what is missing: that stands in the list above, once.
+    let is_news = |came: &Came| match &came.what {
+        What::Unwritten { step: owner, .. } => *owner != step.id,
+        What::NotRun => false,
+        _ => true,
+    };
+    failing.sort_by_key(|(_, came)| !is_news(came));
+    let news = failing.iter().filter(|(_, came)| is_news(came)).count();
+    let (in_full, by_name) = failing.split_at(news.min(IN_FULL));
     for (verdict, came) in in_full {
         page.blank();
-        failure(page, about, step, verdict, came);
+        failure(page, about, verdict, came);
     }
     if !by_name.is_empty() {
         page.blank();
-        page.line(&format!("  and {} more:", by_name.len()));
+        let more = format!("  and {} more:", by_name.len());
+        page.line(if in_full.is_empty() { "  The rules that it does not keep yet:" } else { &more });
         for (verdict, _) in by_name {
             page.item(4, &page.red("✗"), &describe::rule(&verdict.test));
         }
@@ -136,13 +138,13 @@ fn footer(page: &mut Page, about: &About<'_>, step: &Step) {
     page.exact(2, "again", &page.bold(&format!("cargo kit check {typed}")));
 }
 
-fn failure(page: &mut Page, about: &About<'_>, step: &Step, verdict: &Verdict, came: &Came) {
+fn failure(page: &mut Page, about: &About<'_>, verdict: &Verdict, came: &Came) {
     page.item(2, &page.red("✗"), &page.bold(&describe::rule(&verdict.test)));
     let rule = about.rules.get(&verdict.test);
     if let Some(doc) = rule.and_then(|rule| rule.doc.as_ref()) {
         page.entry(4, "why", doc);
     }
-    what_came(page, about, step, came);
+    what_came(page, about, came);
     match &came.input {
         Some(input) if !matches!(came.what, What::Unwritten { .. }) => {
             let input = describe::cut(&in_a_line(input), LONGEST_INPUT);
@@ -155,22 +157,17 @@ fn failure(page: &mut Page, about: &About<'_>, step: &Step, verdict: &Verdict, c
     }
 }
 
-fn what_came(page: &mut Page, about: &About<'_>, step: &Step, came: &Came) {
+fn what_came(page: &mut Page, about: &About<'_>, came: &Came) {
     let at = came.at.as_ref().map(|at| shown_place(about.place, at));
     match &came.what {
         What::Passed => {}
         What::Unwritten { step: owner, words } => {
             let hole = about.holes.iter().find(|hole| hole.step == *owner && hole.words == *words);
             let function = hole.map_or(words.as_str(), |hole| hole.function.as_str());
-            if *owner == step.id {
-                // Its place stands in the list above.
-                page.entry(4, "came", &format!("`{function}` is still to be written"));
-            } else {
-                page.entry(4, "came", &format!("`{function}` of step {owner} is still to be written"));
-                let place = hole.map(|hole| format!("{}:{}", page::path(about.place, &hole.file), hole.line));
-                if let Some(place) = place.or(at) {
-                    page.exact(4, "", &place);
-                }
+            page.entry(4, "came", &format!("`{function}` of step {owner} is still to be written"));
+            let place = hole.map(|hole| format!("{}:{}", page::path(about.place, &hole.file), hole.line));
+            if let Some(place) = place.or(at) {
+                page.exact(4, "", &place);
             }
         }
         What::Differs { expected, got, about: words } => {
@@ -202,14 +199,12 @@ fn what_came(page: &mut Page, about: &About<'_>, step: &Step, came: &Came) {
                 &format!("it did not end within {seconds} s: does a loop never make progress?"),
             );
         }
+        What::Overflowed => {
+            page.entry(4, "came", "its stack overflowed: does a function call itself for ever?");
+        }
         What::Flooded => page.entry(4, "came", "it printed without an end, and was stopped"),
         What::Vanished(how) => {
-            let why = if how.contains("SIGABRT") || how.contains("SIGSEGV") {
-                "; a function that calls itself for ever ends so"
-            } else {
-                ""
-            };
-            page.entry(4, "came", &format!("the process ended before the test did ({how}){why}"));
+            page.entry(4, "came", &format!("the process ended before the test did ({how})"));
         }
         What::NotRun => page.entry(4, "came", "not run"),
     }

@@ -259,10 +259,9 @@ impl Watch<'_> {
         let progress = Progress::load(self.place)?;
         let standings = standing::of_chapter(self.place, self.chapter, &progress);
         let is_left = |standing: &&Standing<'_>| !standing.is_done() && standing.step.ordinal() != self.step;
-        let done = |standing: &Standing<'_>| standing.step.ordinal() == self.step && standing.is_done();
         let after = standings.iter().filter(is_left).find(|standing| standing.step.ordinal() > self.step);
         match after.or_else(|| standings.iter().find(is_left)) {
-            _ if !standings.iter().any(done) => {
+            _ if !self.is_done() => {
                 println!(
                     "\nStep {} does not pass yet; `cargo kit watch N.S` takes you to another.",
                     self.target()
@@ -280,6 +279,13 @@ impl Watch<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the step that is worked on passes, as far as it was judged.
+    fn is_done(&self) -> bool {
+        let progress = Progress::load(self.place).unwrap_or_default();
+        let standings = standing::of_chapter(self.place, self.chapter, &progress);
+        standings.iter().any(|standing| standing.step.ordinal() == self.step && standing.is_done())
     }
 
     /// Ends the check that runs, and starts another.
@@ -321,6 +327,9 @@ impl Watch<'_> {
         let page = Page::of_the_terminal();
         let key = |(key, what): &(&str, &str)| format!("{}:{what}", page.bold(key));
         let told: Vec<String> = KEYS.iter().map(key).collect();
+        if self.is_done() {
+            println!("\n{} passes: {} takes you on.", self.target(), page.bold("n"));
+        }
         println!("\n{}  {}", page.dim(&self.target()), told.join("  "));
     }
 }
