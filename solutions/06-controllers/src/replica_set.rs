@@ -66,6 +66,7 @@ fn min_ready_seconds(set: &ReplicaSet) -> i32 {
     set.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0)
 }
 
+// ANCHOR: claim
 /// What an owner does about something that it may or may not control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
@@ -74,6 +75,7 @@ pub enum Claim {
     Release,
     NotMine,
 }
+// ANCHOR_END: claim
 
 /// The rule of ownership, for pods of ReplicaSets and ReplicaSets of Deployments alike:
 /// the owner reference decides; the selector decides only what has no owner, and what
