@@ -44,48 +44,15 @@ pub enum ConfError {
 
 /// Reads a `.conflist`, or a `.conf` of a single plugin.
 pub fn parse_conf(text: &str) -> Result<ConfList, ConfError> {
-    // lab:begin 07.8 a conf list, or a single plugin as a list of one
-    let value: Value = serde_json::from_str(text)?;
-    let list: ConfList = if value.get("plugins").is_some() {
-        serde_json::from_value(value)?
-    } else {
-        let version = value.get("cniVersion").cloned().unwrap_or_default();
-        let name = value.get("name").cloned().unwrap_or_default();
-        serde_json::from_value(json!({
-            "cniVersion": version.as_str().unwrap_or_default(),
-            "name": name.as_str().unwrap_or_default(),
-            "plugins": [value],
-        }))?
-    };
-    if list.name.is_empty() {
-        return Err(ConfError::NoName);
-    }
-    if list.plugins.is_empty() {
-        return Err(ConfError::NoPlugins);
-    }
-    if let Some(at) =
-        list.plugins.iter().position(|plugin| plugin.get("type").and_then(Value::as_str).is_none())
-    {
-        return Err(ConfError::NoType(at));
-    }
-    Ok(list)
-    // lab:end
+    let _ = &text;
+    todo!("lab 07.8: a conf list, or a single plugin as a list of one")
 }
 
 /// What one plugin reads on standard input: its own part of the list with the network's name and
 /// version, and the result so far.
 pub fn plugin_input(list: &ConfList, plugin: usize, previous: Option<&Value>) -> Value {
-    // lab:begin 07.8 standard input of a plugin
-    let mut input = list.plugins[plugin].clone();
-    input.insert("cniVersion".into(), list.cni_version.clone().into());
-    input.insert("name".into(), list.name.clone().into());
-    // Capabilities are a question to the runtime, not to the plugin.
-    input.remove("capabilities");
-    if let Some(previous) = previous {
-        input.insert("prevResult".into(), previous.clone());
-    }
-    Value::Object(input)
-    // lab:end
+    let _ = (&list, &plugin, &previous);
+    todo!("lab 07.8: standard input of a plugin")
 }
 
 /// The network that the runtime writes when a node has none.

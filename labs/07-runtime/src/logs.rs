@@ -43,27 +43,8 @@ impl LineWriter {
 
     /// Appends the log lines that `bytes` completes to `out`.
     pub fn handle_bytes(&mut self, now: Timestamp, bytes: &[u8], out: &mut Vec<u8>) {
-        // lab:begin 07.9 whole lines and pieces of lines that are too long
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let room = MAX_LINE - self.pending.len();
-            let window = &rest[..rest.len().min(room)];
-            match window.iter().position(|byte| *byte == b'\n') {
-                Some(end) => {
-                    self.pending.extend_from_slice(&rest[..end]);
-                    self.write(now, 'F', out);
-                    rest = &rest[end + 1..];
-                }
-                None => {
-                    self.pending.extend_from_slice(window);
-                    rest = &rest[window.len()..];
-                    if self.pending.len() == MAX_LINE {
-                        self.write(now, 'P', out);
-                    }
-                }
-            }
-        }
-        // lab:end
+        let _ = (&now, &bytes, &out);
+        todo!("lab 07.9: whole lines and pieces of lines that are too long")
     }
 
     /// The stream has ended: what has no newline is a partial line.
@@ -98,21 +79,6 @@ pub struct Line<'a> {
 
 /// Reads one line, with or without its newline. `None`: it is not a log line.
 pub fn parse(line: &[u8]) -> Option<Line<'_>> {
-    // lab:begin 07.9 reading a log line back
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let mut parts = line.splitn(4, |byte| *byte == b' ');
-    let timestamp = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
-    let stream = match parts.next()? {
-        b"stdout" => Stream::Stdout,
-        b"stderr" => Stream::Stderr,
-        _ => return None,
-    };
-    // Tags may grow by `:`; the first says whether the line is whole.
-    let full = match parts.next()?.split(|byte| *byte == b':').next()? {
-        b"F" => true,
-        b"P" => false,
-        _ => return None,
-    };
-    Some(Line { timestamp, stream, full, text: parts.next()? })
-    // lab:end
+    let _ = &line;
+    todo!("lab 07.9: reading a log line back")
 }

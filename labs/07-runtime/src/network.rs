@@ -94,15 +94,8 @@ fn mask(prefix: u8) -> u32 {
 /// back is used again as late as can be, for some other pod may still hold connections to it.
 /// `None`: the network is full.
 pub fn allocate(subnet: Cidr, used: &BTreeSet<Ipv4Addr>, last: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
-    // lab:begin 07.8 the next free address
-    let (first, end) = subnet.range()?;
-    let start = match last.map(u32::from) {
-        Some(last) if (first..end).contains(&last) => last + 1,
-        _ => first,
-    };
-    let round = (start..=end).chain(first..start);
-    round.map(Ipv4Addr::from).find(|ip| !used.contains(ip))
-    // lab:end
+    let _ = (&subnet, &used, &last);
+    todo!("lab 07.8: the next free address")
 }
 
 /// One change to links, addresses, routes or neighbours.
@@ -193,28 +186,8 @@ pub fn host_link(container: &str, interface: &str) -> String {
 /// The pod's route to its gateway comes before the one through it, and every link is up before
 /// it carries a route: the kernel refuses anything else.
 pub fn plan_attach(host: &str, pod: &str, ip: Ipv4Addr, mtu: u32) -> Vec<NetOp> {
-    // lab:begin 07.8 cable, addresses, neighbours, routes
-    let all = Cidr { base: 0, prefix: 0 };
-    let only = |ip: Ipv4Addr| Cidr { base: u32::from(ip), prefix: 32 };
-    let (host_link, pod_link) = (host.to_owned(), pod.to_owned());
-    vec![
-        NetOp::Veth {
-            host: host_link.clone(),
-            host_mac: GATEWAY_MAC,
-            pod: pod_link.clone(),
-            pod_mac: pod_mac(ip),
-            mtu,
-        },
-        NetOp::Address { side: Side::Pod, link: pod_link.clone(), ip },
-        NetOp::Up { side: Side::Pod, link: pod_link.clone() },
-        NetOp::Up { side: Side::Node, link: host_link.clone() },
-        NetOp::Neighbour { side: Side::Pod, link: pod_link.clone(), ip: GATEWAY, mac: GATEWAY_MAC },
-        NetOp::Route { side: Side::Pod, link: pod_link.clone(), to: only(GATEWAY), via: None },
-        NetOp::Route { side: Side::Pod, link: pod_link, to: all, via: Some(GATEWAY) },
-        NetOp::Neighbour { side: Side::Node, link: host_link.clone(), ip, mac: pod_mac(ip) },
-        NetOp::Route { side: Side::Node, link: host_link, to: only(ip), via: None },
-    ]
-    // lab:end
+    let _ = (&host, &pod, &ip, &mtu);
+    todo!("lab 07.8: cable, addresses, neighbours, routes")
 }
 
 /// A change to the node's routes to other nodes' pods.
@@ -252,14 +225,6 @@ pub struct NodeNet {
 /// `current` are the routes that we made earlier. Removals come first; a second run over its own
 /// result changes nothing.
 pub fn plan_routes(me: &str, nodes: &[NodeNet], current: &BTreeMap<Cidr, Ipv4Addr>) -> Vec<RouteOp> {
-    // lab:begin 07.8 routes to other nodes
-    let wanted: BTreeMap<Cidr, Ipv4Addr> = nodes
-        .iter()
-        .filter(|node| node.name != me)
-        .filter_map(|node| Some((node.pod_cidr?, node.internal_ip?)))
-        .collect();
-    let gone = current.keys().filter(|to| !wanted.contains_key(to)).map(|to| RouteOp::Remove { to: *to });
-    let set = wanted.iter().filter(|(to, via)| current.get(to) != Some(*via));
-    gone.chain(set.map(|(to, via)| RouteOp::Set { to: *to, via: *via })).collect()
-    // lab:end
+    let _ = (&me, &nodes, &current);
+    todo!("lab 07.8: routes to other nodes")
 }

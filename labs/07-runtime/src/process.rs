@@ -42,45 +42,8 @@ pub enum StartError {
 /// is then 0. No user at all is root. The group of CRI wins over all others; the groups of
 /// `/etc/group` count unless the policy is strict.
 pub fn resolve_user(spec: &UserSpec, passwd: &str, group: &str) -> Result<User, StartError> {
-    // lab:begin 07.5 from USER[:GROUP] to numbers
-    let (user, named_group) = match spec.user.split_once(':') {
-        Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
-        None => (spec.user.as_str(), None),
-    };
-    let user = if user.is_empty() { "0" } else { user };
-    let rows = |text: &str| -> Vec<Vec<String>> {
-        text.lines().map(|line| line.split(':').map(str::to_owned).collect()).collect()
-    };
-    let field = |row: &[String], at: usize| row.get(at).cloned().unwrap_or_default();
-    let number = |row: &[String], at: usize| field(row, at).parse::<u32>().ok();
-
-    let wanted_uid = user.parse::<u32>().ok();
-    let found = rows(passwd).into_iter().find(|row| match wanted_uid {
-        Some(uid) => number(row, 2) == Some(uid) || field(row, 0) == user,
-        None => field(row, 0) == user,
-    });
-    let uid = found.as_ref().and_then(|row| number(row, 2)).or(wanted_uid);
-    let uid = uid.ok_or_else(|| StartError::NoUser(user.to_owned()))?;
-    let mut gid = found.as_ref().and_then(|row| number(row, 3)).unwrap_or(0);
-    let home = found.as_ref().map(|row| field(row, 5)).filter(|home| !home.is_empty());
-
-    let groups_file = rows(group);
-    if let Some(wanted) = named_group {
-        let named = groups_file.iter().find(|row| field(row, 0) == wanted).and_then(|row| number(row, 2));
-        gid = named.or_else(|| wanted.parse().ok()).ok_or_else(|| StartError::NoGroup(wanted.to_owned()))?;
-    }
-    gid = spec.group.unwrap_or(gid);
-
-    let mut groups = spec.supplemental.clone();
-    if let (Some(row), false) = (&found, spec.strict_groups) {
-        let name = field(row, 0);
-        let member = |row: &&Vec<String>| field(row, 3).split(',').any(|member| member == name);
-        groups.extend(groups_file.iter().filter(member).filter_map(|row| number(row, 2)));
-    }
-    groups.sort_unstable();
-    groups.dedup();
-    Ok(User { uid, gid, groups, home: home.unwrap_or_else(|| "/".into()) })
-    // lab:end
+    let _ = (&spec, &passwd, &group);
+    todo!("lab 07.5: from USER[:GROUP] to numbers")
 }
 
 /// What is at a path: asked of the container's file system.
@@ -103,22 +66,8 @@ pub fn find_executable(
     cwd: &Path,
     look: impl Fn(&Path) -> Found,
 ) -> Result<PathBuf, StartError> {
-    // lab:begin 07.5 finding the program
-    if name.contains('/') {
-        let path = cwd.join(name);
-        return match look(&path) {
-            Found::File { executable: true } => Ok(path),
-            Found::File { executable: false } => Err(StartError::NotExecutable(name.to_owned())),
-            Found::Directory => Err(StartError::IsDirectory(name.to_owned())),
-            Found::Nothing => Err(StartError::NoFile(name.to_owned())),
-        };
-    }
-    let path = env.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
-    path.split(':')
-        .map(|dir| cwd.join(dir).join(name))
-        .find(|path| !name.is_empty() && look(path) == Found::File { executable: true })
-        .ok_or_else(|| StartError::NotInPath(name.to_owned()))
-    // lab:end
+    let _ = (&name, &env, &cwd, &look);
+    todo!("lab 07.5: finding the program")
 }
 
 /// How a process ended, as wait(2) tells it.
@@ -143,7 +92,6 @@ pub struct Exit {
 /// Exit code and reason: a signal counts as 128 and its number, as in a shell. That the kernel
 /// killed for want of memory is known from the control group, and wins over all else.
 pub fn exit_reason(ended: Ended, oom_killed: bool) -> (i32, &'static str) {
-    // lab:begin 07.9 exit code and reason
     let code = match ended {
         Ended::Code(code) => code,
         Ended::Signal(signal) => 128 + signal,
@@ -153,7 +101,6 @@ pub fn exit_reason(ended: Ended, oom_killed: bool) -> (i32, &'static str) {
         0 => (code, "Completed"),
         _ => (code, "Error"),
     }
-    // lab:end
 }
 
 /// Number of a signal: `SIGTERM`, `term`, `15`, `SIGRTMIN+3`. Nothing or nonsense is SIGTERM.

@@ -7,12 +7,18 @@ use crate::names;
 /// The rules of KUBE-SVC-… or KUBE-SVL-… that choose among `endpoints`: who has an endpoint already
 /// keeps it, everybody else is given one by chance.
 pub fn choose(service: &ServicePort, endpoints: &[&Endpoint]) -> Vec<String> {
-    let mut rules = service.affinity_seconds.map_or_else(Vec::new, |s| stick(service, endpoints, s));
-    match endpoints {
-        [only] => rules.push(jump_to(service, only, "")),
-        several => rules.extend(spread(service, several)),
+    match service.affinity_seconds {
+        Some(seconds) => stick(service, endpoints, seconds),
+        None => by_chance(service, endpoints),
     }
-    rules
+}
+
+/// One jump for a single endpoint, and for several a jump each with its toss.
+fn by_chance(service: &ServicePort, endpoints: &[&Endpoint]) -> Vec<String> {
+    match endpoints {
+        [only] => vec![jump_to(service, only, "")],
+        several => spread(service, several),
+    }
 }
 
 /// `condition`, if there is one, ends with a space.
@@ -25,47 +31,33 @@ fn jump_to(service: &ServicePort, endpoint: &Endpoint, condition: &str) -> Strin
 /// it lost their toss: of `n` rules the first must win 1 in n, the second 1 in n - 1 of the rest,
 /// and the last always.
 pub fn spread(service: &ServicePort, endpoints: &[&Endpoint]) -> Vec<String> {
-    // lab:begin 09.2 a weighted toss for every endpoint, and none for the last
-    let mut rules = Vec::with_capacity(endpoints.len());
-    for (index, endpoint) in endpoints.iter().enumerate() {
-        let remaining = endpoints.len() - index;
-        let toss = match remaining {
-            1 => String::new(),
-            _ => format!("-m statistic --mode random --probability {} ", probability(remaining)),
-        };
-        rules.push(jump_to(service, endpoint, &toss));
-    }
-    rules
-    // lab:end
+    let _ = (&service, &endpoints);
+    todo!("lab 09.2: a weighted toss for every endpoint, and none for the last")
 }
 
 /// 1/n as iptables reads it: ten digits after the point.
 pub fn probability(n: usize) -> String {
-    // lab:begin 09.2 one n-th, with ten digits after the point
     format!("{:0.10}", 1.0 / n as f64)
-    // lab:end
 }
 
-/// For `sessionAffinity: ClientIP`: a jump to each endpoint whose list holds the client's address,
-/// no older than `seconds`. (`recent` keeps one list of source addresses a name; ours is named as
-/// the endpoint's chain.)
+/// All rules for `sessionAffinity: ClientIP`. A client that was sent to an endpoint within the last
+/// `seconds` goes there again; everybody else is given one [`by_chance`].
+///
+/// The kernel's match `recent` keeps lists of source addresses, each with a name; ours are named as
+/// the endpoints' chains. [`remember`] puts an address on one. `--rcheck` asks whether the packet's
+/// source is on it, with `--seconds N` whether it was put there no longer ago than that, and with
+/// `--reap` behind that, whoever asks also clears away what is older.
 pub fn stick(service: &ServicePort, endpoints: &[&Endpoint], seconds: u32) -> Vec<String> {
-    // lab:begin 09.4 before any toss: who is on an endpoint's list goes there again
-    let on_the_list = |endpoint: &&Endpoint| {
-        let list = names::endpoint(&service.name, endpoint.address);
-        let condition = format!("-m recent --name {list} --rcheck --seconds {seconds} --reap ");
-        jump_to(service, endpoint, &condition)
-    };
-    endpoints.iter().map(on_the_list).collect()
-    // lab:end
+    let _ = (&service, &endpoints, &seconds);
+    todo!(
+        "lab 09.4: first, for each endpoint, a jump under the condition that the client is on its list; then chance"
+    )
 }
 
 /// The match that puts the client's address on the endpoint's list, with a space after it.
 pub fn remember(service: &ServicePort, endpoint: &Endpoint) -> String {
-    // lab:begin 09.4 the other half of affinity: whoever is sent here is put on the list
     let list = names::endpoint(&service.name, endpoint.address);
     format!("-m recent --name {list} --set ")
-    // lab:end
 }
 
 /// KUBE-SEP-…: the translation. The first rule is for the pod that came to itself: with its own
@@ -75,13 +67,6 @@ pub fn endpoint_chain(service: &ServicePort, endpoint: &Endpoint) -> Vec<String>
     let protocol = name.protocol.as_str();
     let (ip, address) = (endpoint.address.ip(), endpoint.address);
     let remember = service.affinity_seconds.map_or_else(String::new, |_| remember(service, endpoint));
-    // lab:begin 09.1 mark what the endpoint sends to itself; translate everything
-    vec![
-        format!("-m comment --comment {name} -s {ip} -j {}", names::MARK_MASQ),
-        format!(
-            "-m comment --comment {name} {remember}-m {protocol} -p {protocol} \
-             -j DNAT --to-destination {address}"
-        ),
-    ]
-    // lab:end
+    let _ = (&protocol, &ip, &address, &remember);
+    todo!("lab 09.1: mark what the endpoint sends to itself; translate everything")
 }

@@ -29,15 +29,8 @@ const SEP: &str = "KUBE-SEP-";
 /// `service_port` as [`ServicePortName`] prints it, `protocol` in lower case, `endpoint` as
 /// `IP:PORT`, or empty for the service's own chains.
 pub fn hash(service_port: &str, protocol: &str, endpoint: &str) -> String {
-    // lab:begin 09.1 sha256 over the three texts, base32, sixteen letters
-    let mut digest = Sha256::new();
-    for part in [service_port, protocol, endpoint] {
-        digest.update(part.as_bytes());
-    }
-    let mut letters = BASE32.encode(&digest.finalize());
-    letters.truncate(16);
-    letters
-    // lab:end
+    let _ = (&service_port, &protocol, &endpoint);
+    todo!("lab 09.1: sha256 over the three texts, base32, sixteen letters")
 }
 
 fn of_service(prefix: &str, name: &ServicePortName) -> String {

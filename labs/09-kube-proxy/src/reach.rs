@@ -30,11 +30,6 @@ pub fn reach<'a>(service: &ServicePort, endpoints: &'a [Endpoint]) -> Reach<'a> 
 /// Service are going away and no new one is ready yet) those that terminate but still serve do, so
 /// that a rollout of one replica loses no connection.
 pub fn usable(endpoints: &[Endpoint], may_use: impl Fn(&Endpoint) -> bool) -> Vec<&Endpoint> {
-    // lab:begin 09.1 the ready ones; if there is none, the ones that terminate and still serve
-    let ready: Vec<&Endpoint> = endpoints.iter().filter(|e| may_use(e) && e.ready).collect();
-    if !ready.is_empty() {
-        return ready;
-    }
-    endpoints.iter().filter(|e| may_use(e) && e.serving && e.terminating).collect()
-    // lab:end
+    let _ = (&endpoints, &may_use);
+    todo!("lab 09.1: the ready ones; if there is none, the ones that terminate and still serve")
 }

@@ -73,17 +73,8 @@ impl<'a> Plan<'a> {
 
 /// What becomes of traffic under one policy.
 fn verdict(service: &ServicePort, reach: &Reach<'_>, local_only: bool) -> Verdict {
-    // lab:begin 09.1 no endpoints, no local endpoints, or the chain that balances
-    if !reach.any {
-        Verdict::Refuse(Refusal::NoEndpoints)
-    } else if !local_only {
-        Verdict::Balance(names::cluster(&service.name))
-    } else if reach.local.is_empty() {
-        Verdict::Refuse(Refusal::NoLocalEndpoints)
-    } else {
-        Verdict::Balance(names::local(&service.name))
-    }
-    // lab:end
+    let _ = (&service, &reach, &local_only);
+    todo!("lab 09.1: no endpoints, no local endpoints, or the chain that balances")
 }
 
 /// Adds everything that one service port needs to `rules`.
@@ -117,20 +108,8 @@ pub fn write(rules: &mut Rules, config: &Config, service: &ServicePort, endpoint
 pub fn capture_cluster_ip(plan: &Plan<'_>) -> Vec<(Table, &'static str, String)> {
     let name = &plan.service.name;
     let packets = plan.packets_to(plan.service.cluster_ip);
-    // lab:begin 09.1 in nat, a jump to the chain that balances; in filter, the refusal
-    match &plan.internal {
-        Verdict::Balance(chain) => vec![(
-            Table::Nat,
-            names::SERVICES,
-            format!("-m comment --comment \"{name} cluster IP\" {packets} -j {chain}"),
-        )],
-        Verdict::Refuse(why) => vec![(
-            Table::Filter,
-            names::SERVICES,
-            format!("-m comment --comment \"{name} {why}\" {packets} -j {}", why.target()),
-        )],
-    }
-    // lab:end
+    let _ = (&name, &packets);
+    todo!("lab 09.1: in nat, a jump to the chain that balances; in filter, the refusal")
 }
 
 /// Packets for the cluster IP from anywhere but the pod network get this node's address as their
