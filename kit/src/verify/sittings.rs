@@ -18,7 +18,9 @@ use crate::labs::{Hole, OPEN};
 const PROPERTIES: [(&str, &str); 2] = [("PROPTEST_RNG_SEED", "12"), ("PROPTEST_MAX_SHRINK_ITERS", "0")];
 
 /// How many sit at the same time.
-const AT_ONCE: usize = 2;
+fn at_once() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).min(8)
+}
 
 /// Longer than any honest test takes here: a wrong answer may loop for ever.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,7 +46,7 @@ impl<'a> Sittings<'a> {
 
     pub fn skeleton_fails(&self, holes: &[Hole], report: &mut Report) -> Result<()> {
         let open = ids(holes.iter());
-        for verdict in self.sit(&self.tests, &open, AT_ONCE)? {
+        for verdict in self.sit(&self.tests, &open, at_once())? {
             if verdict.outcome == Outcome::Passed {
                 report
                     .complaints
@@ -54,23 +56,34 @@ impl<'a> Sittings<'a> {
         Ok(())
     }
 
-    pub fn solution_passes(&self, report: &mut Report) -> Result<()> {
-        for verdict in self.sit(&self.tests, "", AT_ONCE)? {
+    /// The tests that fail all the same.
+    pub fn solution_passes(&self, report: &mut Report) -> Result<BTreeSet<String>> {
+        let mut failing = BTreeSet::new();
+        for verdict in self.sit(&self.tests, "", at_once())? {
             if verdict.outcome != Outcome::Passed {
                 report.complaints.push(format!("{} fails on the solution: {}", verdict.test, said(&verdict)));
+                failing.insert(verdict.test);
             }
         }
-        Ok(())
+        Ok(failing)
     }
 
-    pub fn steps_come_in_order(&self, holes: &[Hole], report: &mut Report) -> Result<()> {
+    /// `failing` are those that fail on the solution, too: that has been told.
+    pub fn steps_come_in_order(
+        &self,
+        holes: &[Hole],
+        failing: &BTreeSet<String>,
+        report: &mut Report,
+    ) -> Result<()> {
         for step in &self.chapter.steps {
             let later = holes.iter().filter(|hole| self.ordinal(&hole.step) > step.ordinal());
             let open = ids(later);
             if open.is_empty() {
                 continue;
             }
-            for verdict in self.sit(&self.of_step(step), &open, AT_ONCE)? {
+            let mut tests = self.of_step(step);
+            tests.retain(|test| !failing.contains(test));
+            for verdict in self.sit(&tests, &open, at_once())? {
                 if verdict.outcome != Outcome::Passed {
                     report.complaints.push(format!(
                         "{} judges step {} and needs a later one: {}",
@@ -206,7 +219,7 @@ fn concurrently<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + 
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once() {
             scope.spawn(|| {
                 while let Some((at, item)) =
                     Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, items.get(at)?)))
