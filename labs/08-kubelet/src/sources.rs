@@ -57,50 +57,14 @@ impl PodSource {
 
     /// Takes in one change of the watch, in the order in which it came.
     pub fn handle(&mut self, change: Change) -> Vec<PodUpdate> {
-        // lab:begin 08.1 track pods by uid; an old uid under the same namespace and name is gone
-        let pod = match change {
-            Change::Synced => {
-                self.synced = true;
-                return Vec::new();
-            }
-            Change::Deleted(pod) => {
-                let uid = Uid::of(&pod);
-                let known = self.pods.remove(&uid).is_some();
-                return known.then_some(PodUpdate::Remove(uid)).into_iter().collect();
-            }
-            Change::Seen(pod) => pod,
-        };
-        let uid = Uid::of(&pod);
-        let same_name = |p: &api::Pod| {
-            p.metadata.name == pod.metadata.name && p.metadata.namespace == pod.metadata.namespace
-        };
-        let replaced: Vec<Uid> = (self.pods.iter())
-            .filter(|(old, p)| **old != uid && same_name(p))
-            .map(|(old, _)| old.clone())
-            .collect();
-        let mut updates = Vec::new();
-        for old in replaced {
-            self.pods.remove(&old);
-            updates.push(PodUpdate::Remove(old));
-        }
-        let known = self.pods.insert(uid, pod.clone()).is_some();
-        updates.push(match (known, pod.metadata.deletion_timestamp.is_some()) {
-            (false, _) => PodUpdate::Add(pod),
-            (true, true) => PodUpdate::Delete(pod),
-            (true, false) => PodUpdate::Update(pod),
-        });
-        updates
-        // lab:end
+        let _ = &change;
+        todo!("lab 08.1: track pods by uid; an old uid under the same namespace and name is gone")
     }
 
     /// Pods that the runtime runs and the API server does not know: to be killed, but only once
     /// the source has synced.
     pub fn orphans(&self, running: &BTreeSet<Uid>) -> Vec<Uid> {
-        // lab:begin 08.1 nothing before the first full list
-        if !self.synced {
-            return Vec::new();
-        }
-        running.iter().filter(|uid| !self.pods.contains_key(uid)).cloned().collect()
-        // lab:end
+        let _ = &running;
+        todo!("lab 08.1: nothing before the first full list")
     }
 }

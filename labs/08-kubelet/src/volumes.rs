@@ -332,36 +332,6 @@ pub enum FsStep {
 /// The order is the point: first everything new is complete, then `..data` is renamed over the old
 /// one, then names are added, and only then what nobody can see any more is removed.
 pub fn atomic_update(current: &OnDisk, desired: &Payload, new_dir: &str) -> Vec<FsStep> {
-    // lab:begin 08.7 directories, files, ..data_tmp, rename, new links, stale links, the old version
-    if current.data_dir.is_some() && current.payload.as_ref() == Some(desired) {
-        return Vec::new();
-    }
-    let top = |path: &str| path.split('/').next().unwrap_or(path).to_owned();
-    let mut steps = vec![FsStep::MakeDir(new_dir.to_owned())];
-    let mut made = BTreeSet::new();
-    for (path, file) in desired {
-        for (at, _) in path.match_indices('/') {
-            if made.insert(&path[..at]) {
-                steps.push(FsStep::MakeDir(format!("{new_dir}/{}", &path[..at])));
-            }
-        }
-        steps.push(FsStep::Write {
-            path: format!("{new_dir}/{path}"),
-            data: file.data.clone(),
-            mode: file.mode,
-        });
-    }
-    let (at, to) = ("..data_tmp".to_owned(), new_dir.to_owned());
-    steps.push(FsStep::Symlink { at: at.clone(), to });
-    let to = "..data".to_owned();
-    steps.push(FsStep::Rename { from: at, to });
-    let wanted: BTreeSet<String> = desired.keys().map(|path| top(path)).collect();
-    for at in wanted.difference(&current.links) {
-        let to = format!("..data/{at}");
-        steps.push(FsStep::Symlink { at: at.clone(), to });
-    }
-    let stale = current.links.difference(&wanted).cloned();
-    steps.extend(stale.chain(current.data_dir.clone()).map(FsStep::Remove));
-    steps
-    // lab:end
+    let _ = (&current, &desired, &new_dir);
+    todo!("lab 08.7: directories, files, ..data_tmp, rename, new links, stale links, the old version")
 }

@@ -86,44 +86,63 @@ pub enum Made {
 }
 
 impl LayerPlanner {
-    /// What to do about an entry, in order.
-    ///
-    /// - A name is relative to the layer: leading `/` and `./` are dropped, `..` is refused.
-    /// - No parent may be a link or a file of this layer.
-    /// - A whiteout speaks of *lower* layers: what this layer brings under the same name stays,
-    ///   and a directory both hidden and brought is opaque, in whichever order they come.
-    /// - Other names that start with `.wh..wh.` are AUFS's own and mean nothing.
+    /// What to do about an entry, in order. Its name is relative to the layer: leading `/` and `./`
+    /// are dropped, `..` is refused.
     pub fn handle_entry(&mut self, entry: &Entry<'_>) -> Result<Vec<LayerOp>, LayerError> {
-        // lab:begin 07.3 from a tar entry to operations on an overlay layer
         let path = inside(entry.path)?;
         if path.is_empty() {
             return Ok(vec![LayerOp::Root]);
         }
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        if name.starts_with(WHITEOUT) { self.hide(dir, name) } else { self.bring(path, entry) }
+    }
+
+    /// A whiteout: `name` (it starts with `.wh.`) in the directory `dir` (empty: the top).
+    ///
+    /// - It speaks of *lower* layers: what this layer has brought under the hidden name stays. If that
+    ///   is a directory, what lower layers have in it is hidden, for the two would be merged otherwise.
+    /// - The directories above it come first, as [`LayerPlanner::parents`] says.
+    /// - [`OPAQUE`] hides what lower layers have in `dir`. Other names that start with `.wh..wh.` are
+    ///   AUFS's own and mean nothing. To hide no name, or `.` or `..`, is an error with the whole path.
+    pub fn hide(&mut self, dir: &str, name: &str) -> Result<Vec<LayerOp>, LayerError> {
+        // lab:begin 07.3 a whiteout of everything, of nothing that concerns us, of an impossible name, of one name
+        let hidden = &name[WHITEOUT.len()..];
+        let at = |name: &str| if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
         if name == OPAQUE {
-            let mut ops = self.parents(&path)?;
+            let mut ops = self.parents(&at(name))?;
             ops.push(LayerOp::Opaque { dir: dir.to_owned() });
             return Ok(ops);
         }
-        if let Some(hidden) = name.strip_prefix(WHITEOUT) {
-            if hidden.starts_with(WHITEOUT) {
-                return Ok(Vec::new());
-            }
-            if matches!(hidden, "" | "." | "..") {
-                return Err(LayerError::EmptyWhiteout(path));
-            }
-            let path = if dir.is_empty() { hidden.to_owned() } else { format!("{dir}/{hidden}") };
-            let mut ops = self.parents(&path)?;
-            match self.made.get(&path) {
-                Some(Made::Dir) => ops.push(LayerOp::Opaque { dir: path }),
-                Some(_) => {}
-                None => {
-                    self.made.insert(path.clone(), Made::Whiteout);
-                    ops.push(LayerOp::Whiteout { path });
-                }
-            }
-            return Ok(ops);
+        if hidden.starts_with(WHITEOUT) {
+            return Ok(Vec::new());
         }
+        if matches!(hidden, "" | "." | "..") {
+            return Err(LayerError::EmptyWhiteout(at(name)));
+        }
+        let path = at(hidden);
+        let mut ops = self.parents(&path)?;
+        match self.made.get(&path) {
+            Some(Made::Dir) => ops.push(LayerOp::Opaque { dir: path }),
+            Some(_) => {}
+            None => {
+                self.made.insert(path.clone(), Made::Whiteout);
+                ops.push(LayerOp::Whiteout { path });
+            }
+        }
+        Ok(ops)
+        // lab:end
+    }
+
+    /// Anything else that an archive brings: a directory, a file, a link, a device, at `path`.
+    ///
+    /// - The directories above it come first, and no parent of it, or of the file that a hard link
+    ///   names, may be a link or a file of this layer.
+    /// - What this layer has under the name is replaced, with all that was in it; only a directory
+    ///   that comes twice is the same directory.
+    /// - A directory that replaces something hides what lower layers have under its name: so did
+    ///   what it replaced.
+    pub fn bring(&mut self, path: String, entry: &Entry<'_>) -> Result<Vec<LayerOp>, LayerError> {
+        // lab:begin 07.3 parents, then what was there before, then the entry itself
         let mut ops = self.parents(&path)?;
         let target = inside(if entry.kind == Kind::HardLink { entry.link } else { "" })?;
         self.check_parents(&target)?;
@@ -150,7 +169,8 @@ impl LayerPlanner {
         // lab:end
     }
 
-    /// Makes the directories above `path` that this layer does not have yet.
+    /// Makes the directories above `path` that this layer does not have yet; an error if one of its
+    /// parents is a link or a file of this layer.
     pub fn parents(&mut self, path: &str) -> Result<Vec<LayerOp>, LayerError> {
         self.check_parents(path)?;
         let mut ops = Vec::new();

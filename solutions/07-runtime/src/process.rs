@@ -143,7 +143,6 @@ pub struct Exit {
 /// Exit code and reason: a signal counts as 128 and its number, as in a shell. That the kernel
 /// killed for want of memory is known from the control group, and wins over all else.
 pub fn exit_reason(ended: Ended, oom_killed: bool) -> (i32, &'static str) {
-    // lab:begin 07.9 exit code and reason
     let code = match ended {
         Ended::Code(code) => code,
         Ended::Signal(signal) => 128 + signal,
@@ -153,7 +152,6 @@ pub fn exit_reason(ended: Ended, oom_killed: bool) -> (i32, &'static str) {
         0 => (code, "Completed"),
         _ => (code, "Error"),
     }
-    // lab:end
 }
 
 /// Number of a signal: `SIGTERM`, `term`, `15`, `SIGRTMIN+3`. Nothing or nonsense is SIGTERM.

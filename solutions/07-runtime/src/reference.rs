@@ -36,27 +36,32 @@ impl Reference {
         if text.is_empty() || text.len() > 512 {
             return Err(bad("must have 1 to 512 characters"));
         }
-        // lab:begin 07.4 registry, path, tag and digest of a short name
+        let named = Reference::split(text);
+        if named.digest.as_deref().is_some_and(|digest| !is_digest(digest)) {
+            return Err(bad("the digest is not sha256: and 64 hexadecimal digits"));
+        }
+        if named.tag.as_deref().is_some_and(|tag| !is_tag(tag)) {
+            return Err(bad("the tag has characters that tags do not have"));
+        }
+        if !named.path.split('/').all(is_word) {
+            return Err(bad("the path must be of lower case letters, digits and ._- between slashes"));
+        }
+        Ok(named)
+    }
+
+    /// Takes a name apart and puts in what it leaves out, as [`Reference::parse`] says; whether the
+    /// parts are well formed is not looked at.
+    pub fn split(text: &str) -> Reference {
+        // lab:begin 07.4 from the right: digest, tag; from the left: registry; the rest is the path
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest)),
             None => (text, None),
         };
-        if digest.is_some_and(|digest| !is_digest(digest)) {
-            return Err(bad("the digest is not sha256: and 64 hexadecimal digits"));
-        }
         // A colon before the last slash belongs to a registry's port.
         let (name, tag) = match name.rsplit_once(':') {
             Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
             _ => (name, None),
         };
-        let is_tag = |tag: &str| {
-            (1..=128).contains(&tag.len())
-                && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-                && !tag.starts_with(['.', '-'])
-        };
-        if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err(bad("the tag has characters that tags do not have"));
-        }
         let (registry, path) = match name.split_once('/') {
             Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => {
                 (first, rest.to_owned())
@@ -64,24 +69,16 @@ impl Reference {
             Some(_) => ("docker.io", name.to_owned()),
             None => ("docker.io", format!("library/{name}")),
         };
-        let word = |part: &str| {
-            !part.is_empty()
-                && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
-                && part.as_bytes()[0].is_ascii_alphanumeric()
-        };
-        if !path.split('/').all(word) {
-            return Err(bad("the path must be of lower case letters, digits and ._- between slashes"));
-        }
         let tag = match (tag, digest) {
             (None, None) => Some("latest"),
             (tag, _) => tag,
         };
-        Ok(Reference {
+        Reference {
             registry: registry.to_owned(),
             path,
             tag: tag.map(str::to_owned),
             digest: digest.map(str::to_owned),
-        })
+        }
         // lab:end
     }
 
@@ -99,6 +96,18 @@ impl fmt::Display for Reference {
         }
         self.digest.as_ref().map_or(Ok(()), |digest| write!(f, "@{digest}"))
     }
+}
+
+fn is_tag(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && !text.starts_with(['.', '-'])
+}
+
+/// A part of a path.
+fn is_word(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
 /// `sha256:` and 64 lower-case hexadecimal digits.

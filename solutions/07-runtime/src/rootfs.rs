@@ -18,6 +18,15 @@ use crate::spec::{MountSpec, RootSpec, SandboxSetup};
 /// Device nodes that every container has.
 pub const DEVICES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
 
+/// Links in `/dev` that every container has, and where they lead.
+pub const LINKS: [(&str, &str); 5] = [
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+    ("/dev/ptmx", "pts/ptmx"),
+];
+
 /// Hidden from containers unless CRI says otherwise (the kubelet sends the same list).
 pub const MASKED_PATHS: [&str; 10] = [
     "/proc/asound",
@@ -96,13 +105,7 @@ pub fn devices(root: &RootSpec) -> Vec<Op> {
         for name in DEVICES {
             plan.push(Op::device(&format!("/dev/{name}")));
         }
-        for (link, to) in [
-            ("/dev/fd", "/proc/self/fd"),
-            ("/dev/stdin", "/proc/self/fd/0"),
-            ("/dev/stdout", "/proc/self/fd/1"),
-            ("/dev/stderr", "/proc/self/fd/2"),
-            ("/dev/ptmx", "pts/ptmx"),
-        ] {
+        for (link, to) in LINKS {
             plan.push(Op::Symlink { link: link.into(), to: to.into() });
         }
     }

@@ -12,7 +12,7 @@ pub struct Dns {
 
 /// The pod's `/etc/resolv.conf`; without any setting it is the node's.
 pub fn resolv_conf(dns: &Dns, node: &str) -> String {
-    // lab:begin 07.7 resolv.conf
+    // lab:begin 07.7 the node's text if nothing is said; else search, nameserver and options, each where there is one
     if *dns == Dns::default() {
         return node.to_owned();
     }
@@ -32,7 +32,6 @@ pub fn resolv_conf(dns: &Dns, node: &str) -> String {
 
 /// The pod's `/etc/hosts`, for containers whose kubelet brings none.
 pub fn hosts(ip: Option<&str>, hostname: &str) -> String {
-    // lab:begin 07.7 hosts
     let mut text = String::from(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
          fe00::0\tip6-localnet\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
@@ -41,14 +40,13 @@ pub fn hosts(ip: Option<&str>, hostname: &str) -> String {
         text.push_str(&format!("{ip}\t{hostname}\n"));
     }
     text
-    // lab:end
 }
 
 /// Group of a container: the runtime's own parent, the kubelet's path for the pod, the container.
 ///
 /// The kubelet's path may not climb out of the runtime's.
 pub fn cgroup_path(runtime_parent: &str, pod_parent: &str, pod_uid: &str, container: &str) -> PathBuf {
-    // lab:begin 07.7 path of a control group
+    // lab:begin 07.7 three parts under one another, and nothing in them that climbs
     let own = format!("/kubepods/pod{pod_uid}");
     let pod = if pod_parent.is_empty() { own.as_str() } else { pod_parent };
     let parts = [runtime_parent, pod, container].into_iter().flat_map(|path| path.split('/'));
@@ -58,14 +56,24 @@ pub fn cgroup_path(runtime_parent: &str, pod_parent: &str, pod_uid: &str, contai
     // lab:end
 }
 
+/// Kernel settings that each IPC namespace has for itself, beside all that begin with `fs.mqueue.` or
+/// `kernel.msg`. A network namespace has all that begin with `net.`.
+pub const IPC_SETTINGS: [&str; 5] =
+    ["kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"];
+
 /// Settings that a pod may change: they live in its own namespaces. The node's stay the node's.
+///
+/// Every dot of a name becomes a slash of a path below `/proc/sys`, so a name in which there is a
+/// slash already, or `..`, is not allowed, whatever it begins with.
 pub fn sysctl_allowed(name: &str, own_network: bool, own_ipc: bool) -> bool {
-    let ipc = name.starts_with("fs.mqueue.")
-        || ["kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"]
-            .contains(&name)
-        || name.starts_with("kernel.msg");
-    let plain = !name.contains('/') && !name.contains("..");
-    plain && ((own_network && name.starts_with("net.")) || (own_ipc && ipc))
+    // lab:begin 07.7 whose setting is it, and is that namespace the pod's own?
+    if name.contains('/') || name.contains("..") {
+        return false;
+    }
+    let of_ipc = ["fs.mqueue.", "kernel.msg"].iter().any(|prefix| name.starts_with(prefix))
+        || IPC_SETTINGS.contains(&name);
+    (own_network && name.starts_with("net.")) || (own_ipc && of_ipc)
+    // lab:end
 }
 
 /// Where the log of a container goes. The kubelet's relative path stays below its directory.

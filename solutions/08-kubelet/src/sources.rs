@@ -100,7 +100,8 @@ impl PodSource {
         if !self.synced {
             return Vec::new();
         }
-        running.iter().filter(|uid| !self.pods.contains_key(uid)).cloned().collect()
+        let unknown = running.iter().filter(|uid| !self.pods.contains_key(uid));
+        unknown.cloned().collect()
         // lab:end
     }
 }

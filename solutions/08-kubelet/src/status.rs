@@ -149,7 +149,7 @@ pub fn container_status(
     let Some(run) = view.runtime.newest(&container.name) else {
         return unknown_to_runtime(view, kind, container, has_init);
     };
-    let mut status = api::ContainerStatus {
+    let status = api::ContainerStatus {
         name: container.name.clone(),
         container_id: Some(format!("{}://{}", view.runtime_name, run.id)),
         image: run.image.clone(),
@@ -184,6 +184,7 @@ pub fn container_status(
     };
     let running = state.running.is_some();
     let succeeded = run.state == RunState::Exited && run.exit_code == 0;
+    let mut status = status;
     status.started = Some(running && view.verdicts.started(container, &run.id));
     status.ready = match kind {
         ContainerKind::Init => succeeded,

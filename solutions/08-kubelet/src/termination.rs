@@ -49,12 +49,10 @@ pub fn grace_seconds(
 /// What is left for the process once the hook has used `spent_seconds` of its grace period.
 /// An order to stop at once (0) stays one.
 pub fn remaining_grace(grace_seconds: i64, spent_seconds: i64) -> i64 {
-    // lab:begin 08.8 at least the minimum, never more than was granted
     if grace_seconds <= MINIMUM_GRACE_SECONDS {
         return grace_seconds.max(0);
     }
     (grace_seconds - spent_seconds.max(0)).clamp(MINIMUM_GRACE_SECONDS, grace_seconds)
-    // lab:end
 }
 
 /// The order in which the running containers of a pod are stopped: waves of container ids. Those

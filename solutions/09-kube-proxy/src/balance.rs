@@ -7,12 +7,18 @@ use crate::names;
 /// The rules of KUBE-SVC-… or KUBE-SVL-… that choose among `endpoints`: who has an endpoint already
 /// keeps it, everybody else is given one by chance.
 pub fn choose(service: &ServicePort, endpoints: &[&Endpoint]) -> Vec<String> {
-    let mut rules = service.affinity_seconds.map_or_else(Vec::new, |s| stick(service, endpoints, s));
-    match endpoints {
-        [only] => rules.push(jump_to(service, only, "")),
-        several => rules.extend(spread(service, several)),
+    match service.affinity_seconds {
+        Some(seconds) => stick(service, endpoints, seconds),
+        None => by_chance(service, endpoints),
     }
-    rules
+}
+
+/// One jump for a single endpoint, and for several a jump each with its toss.
+fn by_chance(service: &ServicePort, endpoints: &[&Endpoint]) -> Vec<String> {
+    match endpoints {
+        [only] => vec![jump_to(service, only, "")],
+        several => spread(service, several),
+    }
 }
 
 /// `condition`, if there is one, ends with a space.
@@ -41,31 +47,33 @@ pub fn spread(service: &ServicePort, endpoints: &[&Endpoint]) -> Vec<String> {
 
 /// 1/n as iptables reads it: ten digits after the point.
 pub fn probability(n: usize) -> String {
-    // lab:begin 09.2 one n-th, with ten digits after the point
     format!("{:0.10}", 1.0 / n as f64)
-    // lab:end
 }
 
-/// For `sessionAffinity: ClientIP`: a jump to each endpoint whose list holds the client's address,
-/// no older than `seconds`. (`recent` keeps one list of source addresses a name; ours is named as
-/// the endpoint's chain.)
+/// All rules for `sessionAffinity: ClientIP`. A client that was sent to an endpoint within the last
+/// `seconds` goes there again; everybody else is given one [`by_chance`].
+///
+/// The kernel's match `recent` keeps lists of source addresses, each with a name; ours are named as
+/// the endpoints' chains. [`remember`] puts an address on one. `--rcheck` asks whether the packet's
+/// source is on it, with `--seconds N` whether it was put there no longer ago than that, and with
+/// `--reap` behind that, whoever asks also clears away what is older.
 pub fn stick(service: &ServicePort, endpoints: &[&Endpoint], seconds: u32) -> Vec<String> {
-    // lab:begin 09.4 before any toss: who is on an endpoint's list goes there again
+    // lab:begin 09.4 first, for each endpoint, a jump under the condition that the client is on its list; then chance
     let on_the_list = |endpoint: &&Endpoint| {
         let list = names::endpoint(&service.name, endpoint.address);
         let condition = format!("-m recent --name {list} --rcheck --seconds {seconds} --reap ");
         jump_to(service, endpoint, &condition)
     };
-    endpoints.iter().map(on_the_list).collect()
+    let mut rules: Vec<String> = endpoints.iter().map(on_the_list).collect();
+    rules.extend(by_chance(service, endpoints));
+    rules
     // lab:end
 }
 
 /// The match that puts the client's address on the endpoint's list, with a space after it.
 pub fn remember(service: &ServicePort, endpoint: &Endpoint) -> String {
-    // lab:begin 09.4 the other half of affinity: whoever is sent here is put on the list
     let list = names::endpoint(&service.name, endpoint.address);
     format!("-m recent --name {list} --set ")
-    // lab:end
 }
 
 /// KUBE-SEP-…: the translation. The first rule is for the pod that came to itself: with its own

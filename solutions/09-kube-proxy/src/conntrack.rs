@@ -42,16 +42,15 @@ impl StaleFlow {
 
 /// The flows that became stale by going from `before` to `after`; delete them once the rules of
 /// `after` are in place, lest the next packet make the same entry again.
+///
+/// - An endpoint that a UDP service port had and has no longer (it is gone, or its Service is):
+///   what was translated to it, from each of the old service port's addresses and its node port.
+/// - A UDP service port that had no endpoint, or was not there, and has some now: what was sent to
+///   each of the new one's addresses and its node port.
 pub fn stale_flows(before: &Snapshot, after: &Snapshot) -> BTreeSet<StaleFlow> {
+    // lab:begin 09.6 go through the UDP ports of before for endpoints that are gone, and of after for the first that came
     let mut stale = BTreeSet::new();
-    let endpoints = |snapshot: &Snapshot, service: &ServicePort| -> BTreeSet<Ipv4Addr> {
-        let reach = reach(service, snapshot.endpoints_of(&service.name));
-        reach.all.iter().map(|endpoint| *endpoint.address.ip()).collect()
-    };
-    for (name, old) in &before.services {
-        if name.protocol != Protocol::Udp {
-            continue;
-        }
+    for (name, old) in before.services.iter().filter(|(name, _)| name.protocol == Protocol::Udp) {
         let had = endpoints(before, old);
         let has = after.services.get(name).map(|new| endpoints(after, new)).unwrap_or_default();
         for &gone in had.difference(&has) {
@@ -59,16 +58,26 @@ pub fn stale_flows(before: &Snapshot, after: &Snapshot) -> BTreeSet<StaleFlow> {
             stale.extend(old.node_port.map(|port| StaleFlow::NodePortToEndpoint(port, gone)));
         }
     }
-    for (name, new) in &after.services {
+    for (name, new) in after.services.iter().filter(|(name, _)| name.protocol == Protocol::Udp) {
         let had_none = before.services.get(name).is_none_or(|old| endpoints(before, old).is_empty());
-        if name.protocol == Protocol::Udp && had_none && !endpoints(after, new).is_empty() {
+        if had_none && !endpoints(after, new).is_empty() {
             stale.extend(addresses(new).map(StaleFlow::ToAddress));
             stale.extend(new.node_port.map(StaleFlow::ToNodePort));
         }
     }
     stale
+    // lab:end
 }
 
+/// The endpoints that a service port of `snapshot` leads to.
+// lab:given
+fn endpoints(snapshot: &Snapshot, service: &ServicePort) -> BTreeSet<Ipv4Addr> {
+    let reach = reach(service, snapshot.endpoints_of(&service.name));
+    reach.all.iter().map(|endpoint| *endpoint.address.ip()).collect()
+}
+
+/// All addresses that mean a service port.
+// lab:given
 fn addresses(service: &ServicePort) -> impl Iterator<Item = Ipv4Addr> {
     let own = [service.cluster_ip].into_iter();
     own.chain(service.external_ips.iter().copied()).chain(service.load_balancer_ips.iter().copied())

@@ -5,7 +5,6 @@
 //! Chains that the input does not name stay as they are; that is what makes a small input possible.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use crate::names;
 use crate::rules::{Rules, Table};
@@ -42,32 +41,44 @@ impl Installed {
 }
 
 /// The input for `iptables-restore --noflush` that turns `installed` into `desired`; empty if
-/// nothing is to be done. A chain whose rules are the same is not mentioned; stale chains are
-/// emptied first, all of them, so that none still refers to another when they are deleted.
+/// nothing is to be done.
 pub fn restore(installed: &Installed, desired: &Rules) -> String {
-    let mut text = String::new();
     let nothing = Chains::new();
-    for (table, wanted) in desired.tables() {
+    let transaction = |(table, wanted): (&Table, &BTreeMap<String, Vec<String>>)| {
         let present = installed.tables.get(table).unwrap_or(&nothing);
-        let (changed, stale) = difference(present, wanted);
-        if changed.is_empty() && stale.is_empty() {
-            continue;
-        }
-        let _ = writeln!(text, "*{table}");
-        for chain in changed.iter().chain(&stale) {
-            let _ = writeln!(text, ":{chain} - [0:0]");
-        }
-        for chain in &changed {
-            for rule in &wanted[*chain] {
-                let _ = writeln!(text, "-A {chain} {rule}");
-            }
-        }
-        for chain in &stale {
-            let _ = writeln!(text, "-X {chain}");
-        }
-        text.push_str("COMMIT\n");
+        transaction(*table, present, wanted)
+    };
+    desired.tables().iter().map(transaction).collect()
+}
+
+/// One table's part of it: from `*nat` to `COMMIT`, or nothing. A chain whose rules are the same is
+/// not mentioned. Every chain that is mentioned is made or emptied (`:CHAIN - [0:0]`) before any
+/// rule is written, for a rule may jump to any of them, and before any is deleted, for none that
+/// goes may still be referred to by another that goes.
+pub fn transaction(
+    table: Table,
+    present: &BTreeMap<String, Option<Vec<String>>>,
+    wanted: &BTreeMap<String, Vec<String>>,
+) -> String {
+    // lab:begin 09.5 nothing if nothing differs; else the table, all its chains, their rules, what goes, COMMIT
+    let (changed, stale) = difference(present, wanted);
+    if changed.is_empty() && stale.is_empty() {
+        return String::new();
     }
-    text
+    let mut text = format!("*{table}\n");
+    for chain in changed.iter().chain(&stale) {
+        text += &format!(":{chain} - [0:0]\n");
+    }
+    for chain in &changed {
+        for rule in &wanted[*chain] {
+            text += &format!("-A {chain} {rule}\n");
+        }
+    }
+    for chain in &stale {
+        text += &format!("-X {chain}\n");
+    }
+    text + "COMMIT\n"
+    // lab:end
 }
 
 /// The chains of `wanted` that must be written, and those of `present` that must go, each in order.

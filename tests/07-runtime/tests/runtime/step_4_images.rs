@@ -70,22 +70,6 @@ fn the_pods_environment_wins_and_every_name_appears_once() {
     assert!(environment(&[], &[], "")[0].starts_with("PATH=/usr/local/sbin:"));
 }
 
-#[graded]
-fn the_working_directory_is_the_pods_else_the_images_else_the_root() {
-    assert_eq!(working_dir("/image", "/pod").unwrap(), "/pod");
-    assert_eq!(working_dir("/image", "").unwrap(), "/image");
-    assert_eq!(working_dir("", "").unwrap(), "/");
-    assert!(working_dir("", "relative").is_err());
-}
-
-#[graded]
-fn what_docker_writes_as_null_is_empty() {
-    let text = r#"{"architecture":"amd64","os":"linux","config":{"Cmd":null,"Entrypoint":["/x"],"Labels":null},
-        "rootfs":{"type":"layers","diff_ids":["sha256:aa"]},"history":[]}"#;
-    let config: ImageConfig = serde_json::from_str(text).unwrap();
-    assert_eq!((config.config.cmd.len(), config.config.entrypoint.len()), (0, 1));
-}
-
 proptest! {
     #[graded]
     fn a_long_name_is_its_own_long_name(text in "([a-z0-9.]{1,6}(:[0-9]{1,4})?/)?[a-z][a-z0-9/._-]{0,8}(:[a-zA-Z0-9._-]{1,5})?") {

@@ -131,15 +131,6 @@ fn without_a_path_the_usual_one_is_searched() {
     assert_eq!(find_executable("tool", &[], Path::new("/"), look), Ok("/bin/tool".into()));
 }
 
-#[graded]
-fn signals_have_names_and_numbers() {
-    for (name, number) in
-        [("SIGTERM", 15), ("quit", 3), ("SIGWINCH", 28), ("9", 9), ("SIGRTMIN+3", 37), ("", 15), ("what", 15)]
-    {
-        assert_eq!(signal_number(name), number, "{name:?}");
-    }
-}
-
 proptest! {
     /// Lists of names against sets of names.
     #[graded]

@@ -70,14 +70,6 @@ fn limits_in_version_1() {
 }
 
 #[graded]
-fn limits_that_nothing_enforces_are_named() {
-    let plan = plan(&Hierarchies::None, Path::new("/x"), &limits());
-    assert_eq!(plan.not_enforced, ["cpu", "memory", "pids"]);
-    assert!(plan.writes.is_empty() && plan.procs.is_empty());
-    assert_eq!(Hierarchies::None.not_enforced(), ["cpu", "memory", "pids"]);
-}
-
-#[graded]
 fn version_1_trees_are_found_by_their_controllers() {
     let found = choose(&mounts(V1), |_| String::new(), |_| true);
     let trees = [
@@ -105,13 +97,6 @@ fn a_tree_that_cannot_be_written_does_not_count() {
     let found = choose(&mounts(V1), |_| String::new(), only_memory);
     assert_eq!(found.not_enforced(), ["cpu", "pids"]);
     assert_eq!(choose(&mounts(V1), |_| String::new(), |_| false), Hierarchies::None);
-}
-
-#[graded]
-fn kills_for_want_of_memory_are_counted_by_both_versions_in_the_same_words() {
-    assert_eq!(oom_kills("low 0\nhigh 0\nmax 5\noom 1\noom_kill 2\n"), 2);
-    assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"), 1);
-    assert_eq!(oom_kills(""), 0);
 }
 
 fn any_trees() -> impl Strategy<Value = Hierarchies> {

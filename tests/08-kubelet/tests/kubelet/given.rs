@@ -1,24 +1,29 @@
-//! What the lab gives: environment, resources, DNS, logs, patches, images, the node.
+//! What the lab gives: environment, resources, DNS, logs, patches, images, the node, and the parts of
+//! each step that no hole is in.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as api;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::heart::backoff::{Backoff, go_duration};
 use crate::heart::env::{Sources, environment, expand_all, references};
 use crate::heart::expand::expand;
 use crate::heart::images::{Decision, decide, policy};
 use crate::heart::logs::{LogReader, Options, parse_entry, tail_start};
 use crate::heart::node;
 use crate::heart::patch::status_patch;
+use crate::heart::probe::{ContainerProbes, Timing, Verdicts};
 use crate::heart::resources::{QosClass, cgroup_limits, cpu_quota, cpu_shares, oom_score_adj, qos_class};
 use crate::heart::security::{ImageUser, effective};
-use crate::heart::types::Uid;
+use crate::heart::termination::remaining_grace;
+use crate::heart::types::{RuntimePod, SignedDuration, Uid};
 use crate::heart::volumes::{HostPathKind, VolumePlan, plan};
 use crate::heart::{dns, names};
-use crate::support::{at, pod, pod_of};
+use crate::support::{self, at, pod, pod_of, run, sandbox, simple};
 
 fn of<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("an object")
@@ -364,4 +369,61 @@ fn a_node_is_ready_when_runtime_and_network_are() {
     let same = node::status(&machine, &health(true), Some(&ready), at(9));
     assert!(!node::differs(&ready, &same), "a heartbeat alone is no change");
     assert!(node::differs(&waiting, &ready));
+}
+
+#[test]
+fn numbers_that_are_not_given_are_upstreams() {
+    let timing = Timing::of(&api::Probe::default());
+    assert_eq!(timing.initial_delay, SignedDuration::ZERO);
+    assert_eq!(timing.period, SignedDuration::from_secs(10));
+    assert_eq!(timing.timeout, SignedDuration::from_secs(1));
+    assert_eq!((timing.success_threshold, timing.failure_threshold), (1, 3));
+}
+
+#[test]
+fn a_container_without_probes_is_started_and_ready_while_it_runs() {
+    let c: api::Container = of(json!({"name": "a", "image": "x"}));
+    assert!(ContainerProbes::new(&c, at(0), false).is_empty());
+    assert!(Verdicts::default().ready(&c, "id"));
+}
+
+#[test]
+fn delays_read_as_go_prints_them() {
+    let print = |s| go_duration(SignedDuration::from_secs(s));
+    assert_eq!([print(10), print(80), print(300), print(3600)], ["10s", "1m20s", "5m0s", "1h0m0s"]);
+}
+
+#[test]
+fn a_pod_that_is_being_deleted_is_only_ever_stopped() {
+    let mut pod = simple("Always");
+    pod.metadata.deletion_timestamp = Some(Time(at(0)));
+    let actions = support::plan(&pod, &RuntimePod::default(), &Backoff::default(), 0);
+    assert!(actions.is_converged(), "nothing runs, so there is nothing to do: {actions:?}");
+    let runtime = RuntimePod::new(vec![sandbox(0, true)], vec![run(&pod, "a", 0)]);
+    let actions = support::plan(&pod, &runtime, &Backoff::default(), 0);
+    assert!(actions.kill_pod && actions.start.is_empty());
+}
+
+#[test]
+fn a_hook_uses_up_the_grace_period_but_not_the_last_two_seconds() {
+    assert_eq!(remaining_grace(30, 0), 30);
+    assert_eq!(remaining_grace(30, 12), 18);
+    assert_eq!(remaining_grace(30, 30), 2);
+    assert_eq!(remaining_grace(30, 99), 2);
+}
+
+#[test]
+fn an_order_to_stop_at_once_stays_one() {
+    assert_eq!(remaining_grace(0, 0), 0);
+    assert_eq!(remaining_grace(1, 7), 1);
+}
+
+proptest! {
+    #[test]
+    fn what_remains_is_within_what_was_granted(grace in 0..600_i64, spent in 0..900_i64) {
+        let left = remaining_grace(grace, spent);
+        prop_assert!((0..=grace).contains(&left));
+        prop_assert!(left >= grace.min(2));
+        prop_assert!(spent > 0 || left == grace);
+    }
 }

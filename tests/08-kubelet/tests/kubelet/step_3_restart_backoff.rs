@@ -2,9 +2,9 @@ use graded::graded;
 use proptest::prelude::*;
 
 use crate::heart::actions::should_restart;
-use crate::heart::backoff::{Backoff, go_duration};
+use crate::heart::backoff::Backoff;
 use crate::heart::types::{RestartPolicy, RunState, SignedDuration};
-use crate::support::{Machine, at, exited, run, simple};
+use crate::support::{at, exited, run, simple};
 
 #[graded]
 fn the_first_restart_is_free_and_the_next_ones_wait_ever_longer() {
@@ -66,31 +66,6 @@ fn a_running_container_is_not_restarted_and_one_never_started_is() {
     assert!(!should_restart(RestartPolicy::Always, Some(&last)));
     last.state = RunState::Created;
     assert!(should_restart(RestartPolicy::Never, Some(&last)), "made, but it never ran");
-}
-
-#[graded]
-fn a_crashing_container_is_seen_to_wait_with_its_delay() {
-    let pod = simple("Always");
-    let mut machine = Machine::default();
-    machine.settle(&pod);
-    machine.now = 1;
-    machine.exit("a", 1);
-    assert!(machine.settle(&pod).backing_off.is_empty(), "the first restart is free");
-    machine.now = 2;
-    machine.exit("a", 1);
-    let waiting = machine.settle(&pod).backing_off;
-    assert_eq!(waiting["a"].delay, SignedDuration::from_secs(10));
-    assert_eq!(waiting["a"].until, at(12));
-    machine.now = 12;
-    machine.settle(&pod);
-    let counts: Vec<u32> = machine.started.iter().map(|(_, count, _)| *count).collect();
-    assert_eq!(counts, [0, 1, 2]);
-}
-
-#[graded]
-fn delays_read_as_go_prints_them() {
-    let print = |s| go_duration(SignedDuration::from_secs(s));
-    assert_eq!([print(10), print(80), print(300), print(3600)], ["10s", "1m20s", "5m0s", "1h0m0s"]);
 }
 
 proptest! {

@@ -4,7 +4,6 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::heart::probe::{ContainerProbes, ProbeKind, ProbeMachine, Timing, Verdicts};
-use crate::heart::types::SignedDuration;
 use crate::support::at;
 
 use ProbeKind::{Liveness, Readiness, Startup};
@@ -23,15 +22,6 @@ fn exec(extra: Value) -> Value {
         probe[key] = value.clone();
     }
     probe
-}
-
-#[graded]
-fn numbers_that_are_not_given_are_upstreams() {
-    let timing = Timing::of(&api::Probe::default());
-    assert_eq!(timing.initial_delay, SignedDuration::ZERO);
-    assert_eq!(timing.period, SignedDuration::from_secs(10));
-    assert_eq!(timing.timeout, SignedDuration::from_secs(1));
-    assert_eq!((timing.success_threshold, timing.failure_threshold), (1, 3));
 }
 
 #[graded]
@@ -110,13 +100,6 @@ fn a_restarted_kubelet_does_not_take_a_ready_container_out_of_service() {
     let probes = ContainerProbes::new(&c, at(0), true);
     assert!(Verdicts([("id".into(), probes.verdict())].into()).ready(&c, "id"));
     assert_eq!(probes.askable(), [Readiness]);
-}
-
-#[graded]
-fn a_container_without_probes_is_started_and_ready_while_it_runs() {
-    let c = container(json!({}));
-    assert!(ContainerProbes::new(&c, at(0), false).is_empty());
-    assert!(Verdicts::default().ready(&c, "id"));
 }
 
 proptest! {

@@ -1,11 +1,13 @@
 use graded::graded;
 use insta::assert_yaml_snapshot;
 use k8s_openapi::api::core::v1 as api;
+use proptest::prelude::*;
 use serde_json::json;
 
 use crate::heart::conditions::{Facts, Verdict, containers_ready, stamp};
-use crate::heart::types::{RunState, RuntimePod, WaitingReasons};
-use crate::support::{at, exited, pod, run, sandbox, simple, status_of, waiting};
+use crate::heart::types::{RestartPolicy, RunState, RuntimePod, WaitingReasons, restart_policy};
+use crate::history::{any_history, any_pod};
+use crate::support::{Machine, at, exited, pod, run, sandbox, simple, status_of, waiting};
 
 fn status(pod: &api::Pod, runtime: &RuntimePod) -> api::PodStatus {
     status_of(pod, runtime, &WaitingReasons::new(), false)
@@ -209,4 +211,55 @@ fn ready_needs_a_running_container() {
     let a = &status.container_statuses.as_ref().expect("statuses")[0];
     assert_eq!((a.ready, a.started), (false, Some(false)));
     assert_eq!(condition(&status, "Ready").status, "False");
+}
+
+/// The phase, worked out from the diary alone.
+fn naive_phase(pod: &api::Pod, machine: &Machine) -> &'static str {
+    let spec = pod.spec.as_ref().expect("a spec");
+    let policy = restart_policy(pod);
+    let runs: Vec<_> = spec.containers.iter().map(|c| machine.runtime.newest(&c.name)).collect();
+    let init_failed = (spec.init_containers.iter().flatten())
+        .filter(|c| c.restart_policy.is_none())
+        .filter_map(|c| machine.runtime.newest(&c.name))
+        .any(|c| c.state == RunState::Exited && c.exit_code != 0);
+    if policy == RestartPolicy::Never && init_failed {
+        return if runs.iter().flatten().any(|r| r.state == RunState::Running) {
+            "Running"
+        } else {
+            "Failed"
+        };
+    }
+    if runs.iter().any(Option::is_none) {
+        return "Pending";
+    }
+    let runs: Vec<_> = runs.into_iter().flatten().collect();
+    if runs.iter().any(|r| r.state == RunState::Running) {
+        return "Running";
+    }
+    let all_good = runs.iter().all(|r| r.exit_code == 0);
+    match policy {
+        RestartPolicy::Always => "Running",
+        RestartPolicy::OnFailure if all_good => "Succeeded",
+        RestartPolicy::OnFailure => "Running",
+        RestartPolicy::Never if all_good => "Succeeded",
+        RestartPolicy::Never => "Failed",
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[graded]
+    fn the_phase_is_the_one_that_the_diary_tells(mut pod in any_pod(), history in any_history()) {
+        let mut machine = Machine::default();
+        machine.settle(&pod);
+        for happening in history {
+            happening.to(&mut machine, &mut pod);
+            machine.settle(&pod);
+            if pod.metadata.deletion_timestamp.is_none() {
+                let phase = status(&pod, &machine.runtime).phase;
+                prop_assert_eq!(phase.as_deref(), Some(naive_phase(&pod, &machine)));
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::heart::actions::KillReason;
 use crate::heart::probe::ProbeKind;
-use crate::heart::termination::{grace_seconds, remaining_grace, stop_order};
+use crate::heart::termination::{grace_seconds, stop_order};
 use crate::heart::types::{RuntimePod, find_container};
 use crate::support::{exited, pod, run, sandbox};
 
@@ -38,20 +38,6 @@ fn without_any_figure_it_is_thirty_seconds() {
 }
 
 #[graded]
-fn a_hook_uses_up_the_grace_period_but_not_the_last_two_seconds() {
-    assert_eq!(remaining_grace(30, 0), 30);
-    assert_eq!(remaining_grace(30, 12), 18);
-    assert_eq!(remaining_grace(30, 30), 2);
-    assert_eq!(remaining_grace(30, 99), 2);
-}
-
-#[graded]
-fn an_order_to_stop_at_once_stays_one() {
-    assert_eq!(remaining_grace(0, 0), 0);
-    assert_eq!(remaining_grace(1, 7), 1);
-}
-
-#[graded]
 fn sidecars_go_last_and_in_reverse() {
     let pod = pod(json!({
         "initContainers": [
@@ -77,14 +63,6 @@ fn what_nobody_knows_is_stopped_all_the_same() {
 }
 
 proptest! {
-    #[graded]
-    fn what_remains_is_within_what_was_granted(grace in 0..600_i64, spent in 0..900_i64) {
-        let left = remaining_grace(grace, spent);
-        prop_assert!((0..=grace).contains(&left));
-        prop_assert!(left >= grace.min(2));
-        prop_assert!(spent > 0 || left == grace);
-    }
-
     #[graded]
     fn every_running_container_is_stopped_exactly_once(kinds in prop::collection::vec(0..3_u8, 1..6)) {
         let (mut init, mut main) = (vec![], vec![json!({"name": "m", "image": "x"})]);

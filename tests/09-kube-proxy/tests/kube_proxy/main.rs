@@ -8,12 +8,13 @@ use kube_proxy_lab as heart;
 use kube_proxy_solution as heart;
 
 mod expect;
+mod given;
 mod kernel;
 mod step_1_chains;
 mod step_2_probabilities;
 mod step_3_external;
 mod step_4_affinity;
 mod step_5_sync;
+mod step_6_stale_flows;
 mod tracer;
-mod when_to_sync;
 mod world;

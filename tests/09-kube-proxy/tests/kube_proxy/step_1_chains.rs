@@ -36,33 +36,8 @@ fn a_service_ports_chains_are_named_for_namespace_name_port_and_protocol() {
 }
 
 #[graded]
-fn the_empty_cluster_has_the_fixed_chains_alone() {
-    insta::assert_snapshot!(build(&Snapshot::default(), &world::config()));
-}
-
-#[graded]
 fn a_cluster_ip_with_one_endpoint_reads_as_on_a_real_node() {
     insta::assert_snapshot!(build(&stall(json!({})), &world::config()));
-}
-
-#[graded]
-fn headless_external_name_and_foreign_services_get_no_rules() {
-    let headless = service(json!({"clusterIP": "None"}));
-    let external = service(json!({"type": "ExternalName", "externalName": "example.org", "clusterIP": ""}));
-    let pending = service(json!({"clusterIP": null}));
-    let mut foreign = service(json!({}));
-    foreign.metadata.labels =
-        Some([("service.kubernetes.io/service-proxy-name".to_owned(), "other".to_owned())].into());
-    for service in [headless, external, pending, foreign] {
-        assert_eq!(heart::model::service_ports(&service), []);
-    }
-}
-
-#[graded]
-fn a_name_that_is_no_dns_name_never_reaches_a_rule() {
-    let mut evil = service(json!({}));
-    evil.metadata.name = Some("web\n-A KUBE-SERVICES -j DROP".to_owned());
-    assert_eq!(heart::model::service_ports(&evil), []);
 }
 
 #[graded]

@@ -18,12 +18,6 @@ fn served_by(n: usize) -> Snapshot {
 }
 
 #[graded]
-fn probabilities_are_printed_with_ten_digits() {
-    let printed: Vec<String> = (2..=4).map(balance::probability).collect();
-    assert_eq!(printed, ["0.5000000000", "0.3333333333", "0.2500000000"]);
-}
-
-#[graded]
 fn a_single_endpoint_needs_no_toss() {
     let fates = kernel(&served_by(1)).fates(&packet(Origin::Link, POD, "10.96.0.10:80"));
     assert!(matches!(&fates[..], [(_, tosses)] if tosses.is_empty()), "{fates:?}");
