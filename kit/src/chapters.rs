@@ -74,8 +74,8 @@ impl std::str::FromStr for Target {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let named = text.split('-').next().unwrap_or(text);
-        let (chapter, step) = named.split_once('.').map_or((named, None), |(c, s)| (c, Some(s)));
+        let (chapter, step) = text.split_once('.').map_or((text, None), |(c, s)| (c, Some(s)));
+        let chapter = chapter.split('-').next().unwrap_or(chapter);
         let number =
             |text: &str| text.parse::<u32>().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
         let (Some(chapter), step) = (number(chapter), step.map(number)) else {
@@ -192,6 +192,7 @@ mod tests {
         assert_eq!(target("5"), Some(("05".into(), None)));
         assert_eq!(target("05-scheduler"), Some(("05".into(), None)));
         assert_eq!(target("5.2"), Some(("05".into(), Some(2))));
+        assert_eq!(target("05-scheduler.2"), Some(("05".into(), Some(2))));
         assert_eq!(target("12.10"), Some(("12".into(), Some(10))));
         for wrong in ["", "x", "5.", "5.x", ".2", "+5", "5.2.1"] {
             assert_eq!(target(wrong), None, "{wrong:?}");

@@ -78,9 +78,7 @@ impl Judged {
 /// Compiles a chapter's suite with the student's core in it.
 pub fn build(place: &Place, chapter: &Chapter) -> Result<Built> {
     let lab = chapter.lab(place);
-    if !lab.join("src/lib.rs").exists() {
-        bail!("there is no lab in {}: `git restore labs/{}` brings it back", lab.display(), chapter.name);
-    }
+    must_exist(place, chapter)?;
     let feature = format!("{}/lab", chapter.tests_package());
     let target = chapter.package.replace('-', "_");
     // The whole workspace is selected, though one program of it is built: so every chapter, and
@@ -99,6 +97,15 @@ pub fn build(place: &Place, chapter: &Chapter) -> Result<Built> {
     let program = program.context("cargo did not name the suite that it built")?.executable;
     let warnings = built.remarks.iter().filter(|remark| remark.folder == lab).count();
     Ok(Built::Suite { suite: Suite { program, root: place.root.clone(), folder }, warnings })
+}
+
+/// Nothing can be said of a lab that was removed.
+pub fn must_exist(place: &Place, chapter: &Chapter) -> Result<()> {
+    let lab = chapter.lab(place);
+    if !lab.join("src/lib.rs").exists() {
+        bail!("there is no lab in {}: `git restore labs/{}` brings it back", lab.display(), chapter.name);
+    }
+    Ok(())
 }
 
 fn refusal(remarks: Vec<Remark>, said: String, lab: &std::path::Path, suite: &std::path::Path) -> Refusal {

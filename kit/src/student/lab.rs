@@ -10,8 +10,8 @@ use crate::place::Place;
 use crate::student::holes::OpenHole;
 use crate::student::page::{self, Page};
 use crate::student::progress::Progress;
-use crate::student::report;
 use crate::student::standing::{self, Standing};
+use crate::student::{judge, report};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -21,6 +21,7 @@ pub struct Args {
 
 pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
     let chapter = Chapter::find(place, &args.target)?;
+    judge::must_exist(place, &chapter)?;
     let standings = standing::of_chapter(place, &chapter, &Progress::load(place)?);
     let mut page = Page::of_the_terminal();
     match args.target.step {

@@ -11,7 +11,7 @@ use crate::chapters::{Chapter, Step, Target};
 use crate::labs;
 use crate::place::Place;
 use crate::student::page::{self, Page};
-use crate::student::{progress, report};
+use crate::student::{judge, progress, report};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -24,6 +24,7 @@ pub struct Args {
 
 pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
     let chapter = Chapter::find(place, &args.target)?;
+    judge::must_exist(place, &chapter)?;
     let Some(ordinal) = args.target.step else {
         let number = report::typed_chapter(&chapter);
         bail!("one step is put back at a time: cargo kit reset-step {number}.1");

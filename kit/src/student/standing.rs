@@ -13,16 +13,19 @@ pub struct Standing<'a> {
     pub record: Record,
     pub state: State,
     pub holes: Vec<OpenHole>,
+    /// There is no lab to write in.
+    is_missing: bool,
 }
 
 /// The steps of a chapter, in order.
 pub fn of_chapter<'a>(place: &Place, chapter: &'a Chapter, progress: &Progress) -> Vec<Standing<'a>> {
     let sources = judge::sources(place, chapter);
     let open = holes::open(place, chapter);
+    let is_missing = judge::must_exist(place, chapter).is_err();
     let of = |step: &'a Step| {
         let record = progress.of(step);
         let holes = open.iter().filter(|hole| hole.step == step.id).cloned().collect();
-        Standing { step, state: record.state(&sources), record, holes }
+        Standing { step, state: record.state(&sources), record, holes, is_missing }
     };
     chapter.steps.iter().map(of).collect()
 }
@@ -63,6 +66,7 @@ impl Standing<'_> {
             State::Changed => format!("done {done}, changed since"),
             State::Broken { passed, of } => format!("was done; {passed} of {of} tests pass"),
             State::Begun { passed, of } => format!("{passed} of {of} tests pass"),
+            State::Open if self.is_missing => "its lab is missing".to_owned(),
             State::Open if self.holes.is_empty() && self.record.latest.is_none() => {
                 "written, not judged yet".to_owned()
             }

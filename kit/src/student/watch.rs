@@ -28,7 +28,7 @@ use crate::student::keyboard::Keyboard;
 use crate::student::page::Page;
 use crate::student::progress::{self, Progress};
 use crate::student::standing::{self, Standing};
-use crate::student::{hint, lab, report, reset_step};
+use crate::student::{hint, judge, lab, report, reset_step};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -51,6 +51,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
     let chapter = Chapter::find(place, &args.target)?;
+    judge::must_exist(place, &chapter)?;
     let number = report::typed_chapter(&chapter);
     // Before there are threads, so that every one of them leaves signals to the one that waits for them.
     let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
@@ -225,6 +226,7 @@ impl Watch<'_> {
         if let Err(error) = reset_step::reset(&mut page, self.place, self.chapter, step, false) {
             page.line(&format!("{error:#}"));
         }
+        page.blank();
         self.note = page.into_text();
         self.judge(&self.target())?;
         Ok(Then::GoOn)
