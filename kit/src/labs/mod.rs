@@ -90,8 +90,8 @@ pub fn skeleton(place: &Place, chapter: &Chapter, file: &str) -> Result<String> 
 }
 
 /// The student's text of a file with the holes of one step (`05.2`) put back, and all else left alone.
-/// `skeleton` is [`skeleton`] of the same file. Fails with a sentence for the student where the text
-/// cannot be read as Rust, or lacks a function of the step.
+/// `skeleton` is what [`skeleton()`] gives for the same file. Fails with a sentence for the student where
+/// the text cannot be read as Rust, or lacks a function of the step.
 pub fn reset_step(student: &str, skeleton: &str, step: &str) -> Result<String> {
     answers::reset_step(student, skeleton, step)
 }

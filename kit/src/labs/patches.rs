@@ -108,3 +108,42 @@ impl Drop for Copy {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chapters::{Hints, Step};
+
+    fn chapter() -> Chapter {
+        let text = String::new;
+        let step = Step {
+            id: "05.2".into(),
+            title: text(),
+            minutes: 1,
+            points: 1,
+            file: text(),
+            anchor: text(),
+            tests: Vec::new(),
+            why: text(),
+            hints: Hints { nudge: text(), approach: text(), sketch: text() },
+        };
+        Chapter {
+            number: "05".into(),
+            name: "05-s".into(),
+            package: text(),
+            title: text(),
+            steps: vec![step],
+        }
+    }
+
+    #[test]
+    fn a_wrong_answer_says_which_step_must_notice_it_and_why() {
+        let read = |text: &str| wrong(&chapter(), "wrong/a.patch", text).map_err(|error| error.to_string());
+        let kind = Kind::Wrong { step: "05.2".into(), why: "it rounds down".into() };
+        assert_eq!(read("step: 05.2\nwhy: it rounds down\ndiff --git a/x b/x\n"), Ok(kind));
+        let lacks = "tests/05-s/wrong/a.patch has no line `why: …` in front of its diff";
+        assert_eq!(read("step: 05.2\ndiff --git a/x b/x\nwhy: x\n"), Err(lacks.to_owned()));
+        let unknown = "tests/05-s/wrong/a.patch names the step \"05.3\", which lab.toml does not know";
+        assert_eq!(read("step: 05.3\nwhy: x\n"), Err(unknown.to_owned()));
+    }
+}

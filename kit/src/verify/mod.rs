@@ -63,6 +63,8 @@ struct Report {
 #[derive(Default)]
 struct Row {
     tests: usize,
+    /// What all of them take on the solution, one after the other.
+    time: Duration,
     holes: usize,
     /// Holes that one of the step's tests notices.
     caught: usize,
@@ -197,14 +199,15 @@ fn name_the_patch_that_does_not_compile(
 fn print(chapter: &Chapter, report: &Report) {
     println!();
     let title = format!("{} {}", chapter.name, chapter.title);
-    let head = format!("{title:<56} points  tests  holes caught  wrong rejected");
+    let head = format!("{title:<50} points  tests   time  holes caught  wrong rejected");
     println!("{}", say::bold(&head));
     for (step, row) in chapter.steps.iter().zip(&report.rows) {
-        let Row { tests, holes, caught, wrong, rejected } = row;
+        let Row { tests, time, holes, caught, wrong, rejected } = row;
         println!(
-            "  {:<54} {:>6}  {tests:>5}  {holes:>5} {caught:>6}  {wrong:>5} {rejected:>8}",
+            "  {:<48} {:>6}  {tests:>5}  {:>5}  {holes:>5} {caught:>6}  {wrong:>5} {rejected:>8}",
             format!("{} {}", step.id, step.title),
-            step.points
+            step.points,
+            say::time(*time)
         );
     }
     let times = report.times.iter().map(|(what, time)| format!("{what} {}", say::time(*time)));

@@ -60,6 +60,9 @@ impl<'a> Sittings<'a> {
     pub fn solution_passes(&self, report: &mut Report) -> Result<BTreeSet<String>> {
         let mut failing = BTreeSet::new();
         for verdict in self.sit(&self.tests, "", at_once())? {
+            if let Some(step) = self.chapter.steps.iter().find(|step| step.judges(&verdict.test)) {
+                self.count(report, &step.id, |row| row.time += verdict.time);
+            }
             if verdict.outcome != Outcome::Passed {
                 report.complaints.push(format!("{} fails on the solution: {}", verdict.test, said(&verdict)));
                 failing.insert(verdict.test);
