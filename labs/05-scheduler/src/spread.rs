@@ -66,6 +66,7 @@ pub struct SpreadCount {
     /// Pods of the group in each domain, the empty domains included.
     pub domains: BTreeMap<String, i64>,
     min_domains: usize,
+    #[allow(dead_code, reason = "used by your answer")]
     group: Group,
 }
 
@@ -146,6 +147,10 @@ fn own_constraint(pod: &Pod, constraint: &TopologySpreadConstraint) -> Option<Sp
 }
 
 /// Both halves of spreading: the constraints that refuse and those that prefer.
+///
+/// A refusal says `node(s) didn't match pod topology spread constraints`, and that could be
+/// resolved by removing pods. For a node that lacks the key ` (missing required label)` follows,
+/// and it could not.
 pub struct PodTopologySpread;
 
 impl Filter for PodTopologySpread {
