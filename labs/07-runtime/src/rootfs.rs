@@ -12,7 +12,7 @@
 
 use std::path::Path;
 
-use crate::ops::{Flags, Op, Propagation};
+use crate::ops::Op;
 use crate::spec::{MountSpec, RootSpec, SandboxSetup};
 
 /// Device nodes that every container has.

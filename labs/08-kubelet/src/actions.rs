@@ -15,7 +15,6 @@ use crate::names;
 use crate::probe::{ProbeKind, Verdicts};
 use crate::types::{
     ContainerKind, RestartPolicy, RunState, RuntimeContainer, RuntimePod, SignedDuration, Timestamp,
-    is_host_network, is_sidecar, restart_policy, spec,
 };
 
 /// Start this container, as this attempt.

@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1 as api;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::actions::should_restart;
 use crate::conditions;
 use crate::probe::Verdicts;
 use crate::resources::qos_class;
@@ -221,6 +220,8 @@ fn old_status<'a>(status: &'a api::PodStatus, name: &str) -> Option<&'a api::Con
     init.chain(status.container_statuses.iter().flatten()).find(|s| s.name == name)
 }
 
+/// How it ended, if that is what a state says.
+#[allow(dead_code, reason = "used by your answer")]
 fn terminated(state: Option<&api::ContainerState>) -> Option<&api::ContainerStateTerminated> {
     state.and_then(|s| s.terminated.as_ref())
 }

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use crate::model::{Protocol, ServicePort, Snapshot};
+use crate::model::{ServicePort, Snapshot};
 use crate::reach::reach;
 
 /// What to delete from the connection table.

@@ -4,9 +4,6 @@
 
 use std::net::SocketAddrV4;
 
-use data_encoding::BASE32;
-use sha2::{Digest, Sha256};
-
 use crate::model::ServicePortName;
 
 pub const SERVICES: &str = "KUBE-SERVICES";

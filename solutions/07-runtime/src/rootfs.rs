@@ -12,7 +12,10 @@
 
 use std::path::Path;
 
-use crate::ops::{Flags, Op, Propagation};
+use crate::ops::Op;
+// lab:begin 07.2 what operations are made of
+use crate::ops::{Flags, Propagation};
+// lab:end
 use crate::spec::{MountSpec, RootSpec, SandboxSetup};
 
 /// Device nodes that every container has.

@@ -15,8 +15,10 @@ use crate::names;
 use crate::probe::{ProbeKind, Verdicts};
 use crate::types::{
     ContainerKind, RestartPolicy, RunState, RuntimeContainer, RuntimePod, SignedDuration, Timestamp,
-    is_host_network, is_sidecar, restart_policy, spec,
 };
+// lab:begin 08.4 what the spec says
+use crate::types::{is_host_network, is_sidecar, restart_policy, spec};
+// lab:end
 
 /// Start this container, as this attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1 as api;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+// lab:begin 08.6 of step 3
 use crate::actions::should_restart;
+// lab:end
 use crate::conditions;
 use crate::probe::Verdicts;
 use crate::resources::qos_class;
@@ -256,6 +258,8 @@ fn old_status<'a>(status: &'a api::PodStatus, name: &str) -> Option<&'a api::Con
     init.chain(status.container_statuses.iter().flatten()).find(|s| s.name == name)
 }
 
+/// How it ended, if that is what a state says.
+// lab:given
 fn terminated(state: Option<&api::ContainerState>) -> Option<&api::ContainerStateTerminated> {
     state.and_then(|s| s.terminated.as_ref())
 }

@@ -12,7 +12,10 @@
 use k8s_openapi::api::core::v1 as api;
 
 use crate::actions::KillReason;
-use crate::types::{ContainerKind, RuntimePod, all_containers, spec};
+use crate::types::RuntimePod;
+// lab:begin 08.8 what the spec says
+use crate::types::{ContainerKind, all_containers, spec};
+// lab:end
 
 /// A process always gets this long between SIGTERM and SIGKILL, whatever a hook used up.
 pub const MINIMUM_GRACE_SECONDS: i64 = 2;

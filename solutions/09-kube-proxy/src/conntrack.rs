@@ -9,7 +9,10 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use crate::model::{Protocol, ServicePort, Snapshot};
+// lab:begin 09.6 to tell UDP from the rest
+use crate::model::Protocol;
+// lab:end
+use crate::model::{ServicePort, Snapshot};
 use crate::reach::reach;
 
 /// What to delete from the connection table.

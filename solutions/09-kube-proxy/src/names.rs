@@ -4,8 +4,10 @@
 
 use std::net::SocketAddrV4;
 
+// lab:begin 09.1 the digest and its letters
 use data_encoding::BASE32;
 use sha2::{Digest, Sha256};
+// lab:end
 
 use crate::model::ServicePortName;
 
