@@ -39,7 +39,7 @@ fn row(page: &mut Page, chapter: &Chapter, standings: &[Standing<'_>]) {
     let done = standings.iter().filter(|standing| standing.is_done()).count();
     let points: u32 = standings.iter().map(Standing::points).sum();
     // On a narrow terminal the title gives way.
-    let room = page.width.saturating_sub(42).clamp(8, 38);
+    let room = page.width.saturating_sub(40).clamp(8, 40);
     let title = describe::cut(&chapter.title, room - 1);
     let mut line = format!("  {}  {title:<room$} {marks}{pad}", chapter.number);
     if done > 0 {

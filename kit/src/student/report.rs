@@ -298,18 +298,18 @@ fn diff(expected: &str, got: &str) -> Vec<String> {
     lines
 }
 
-/// Steps that passed once, and fail after this edit.
-pub fn broken(page: &mut Page, others: &[Judged]) {
-    for one in others.iter().filter(|one| !one.is_done() && !one.was_left_out()) {
+/// Steps that passed once, and fail after this edit. One whose holes are open again is no surprise.
+pub fn broken(page: &mut Page, about: &About<'_>, others: &[Judged]) {
+    let is_open = |step: &Step| about.holes.iter().any(|hole| hole.step == step.id);
+    let broken = |one: &&Judged| !one.is_done() && !one.was_left_out() && !is_open(&one.step);
+    for (n, one) in others.iter().filter(broken).enumerate() {
+        if n == 0 {
+            page.blank();
+        }
         let lost = one.verdicts.len() - one.passed();
-        page.blank();
-        let said = format!(
-            "Step {} was done, and {} of it {} now: cargo kit check {}",
-            one.step.id,
-            tests(lost),
-            if lost == 1 { "fails" } else { "fail" },
-            typed(&one.step)
-        );
+        let fail = if lost == 1 { "fails" } else { "fail" };
+        let typed = typed(&one.step);
+        let said = format!("{} was done, and {} {fail} now: cargo kit check {typed}", one.step, tests(lost));
         page.item(0, &page.yellow("!"), &said);
     }
 }

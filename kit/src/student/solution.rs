@@ -79,7 +79,8 @@ fn show(page: &mut Page, place: &Place, chapter: &Chapter, step: &Step, answers:
         answer.code.lines().for_each(|line| page.line(&format!("    {line}")));
     }
     page.blank();
-    page.words(0, "Yours need not be the same: the tests judge what it does. What differs, and why, is the last lesson of the step.");
+    page.words(0, "What else it uses stands in the same files. Yours need not be the same: the tests judge what it does. \
+         What differs, and why, is the last lesson of the step.");
     Ok(())
 }
 
