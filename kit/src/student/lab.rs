@@ -7,7 +7,6 @@ use anyhow::Result;
 use crate::chapters::{Chapter, Target};
 use crate::exam::describe;
 use crate::place::Place;
-use crate::student::holes::OpenHole;
 use crate::student::page::{self, Page};
 use crate::student::progress::Progress;
 use crate::student::standing::{self, Standing};
@@ -82,11 +81,7 @@ pub fn steps(page: &mut Page, place: &Place, standings: &[Standing<'_>], places:
         );
         page.line(&line);
         if places {
-            let longest = standing.holes.iter().map(|hole| hole.function.len()).max().unwrap_or_default();
-            for hole in &standing.holes {
-                let path = page::path(place, &hole.file);
-                page.line(&format!("      {:<longest$}  {path}:{}", hole.function, hole.line));
-            }
+            report::open_holes(page, place, &standing.holes.iter().collect::<Vec<_>>(), false);
         }
     }
 }
@@ -107,7 +102,7 @@ fn one(page: &mut Page, place: &Place, chapter: &Chapter, standing: &Standing<'_
         page.exact(2, "written", &page::path(place, &chapter.lab(place).join(&step.file)));
     } else {
         page.line("  To be written:");
-        report::open_holes(page, place, &standing.holes.iter().collect::<Vec<&OpenHole>>());
+        report::open_holes(page, place, &standing.holes.iter().collect::<Vec<_>>(), true);
     }
     page.blank();
     let typed = report::typed(step);

@@ -38,11 +38,12 @@ fn row(page: &mut Page, chapter: &Chapter, standings: &[Standing<'_>]) {
     let pad = " ".repeat(12_usize.saturating_sub(standings.len()));
     let done = standings.iter().filter(|standing| standing.is_done()).count();
     let points: u32 = standings.iter().map(Standing::points).sum();
-    // On a narrow terminal the title gives way.
-    let room = page.width.saturating_sub(40).clamp(8, 40);
+    // Where not everything has room, the numbers give way first, and then the title.
+    let counts = if page.width < 64 { 20 } else { 40 };
+    let room = page.width.saturating_sub(counts).min(40);
     let title = describe::cut(&chapter.title, room - 1);
     let mut line = format!("  {}  {title:<room$} {marks}{pad}", chapter.number);
-    if done > 0 {
+    if done > 0 && page.width >= 64 {
         line += &format!(" {done} of {:<2} {points:>4} points", standings.len());
     }
     page.line(&line);

@@ -57,7 +57,8 @@ pub fn chapter(page: &mut Page, about: &About<'_>, judged: &[Judged]) {
     page.line(&page.bold(&title));
     for one in judged {
         let (mark, said) = standing(page, about, one);
-        let step = format!("{} {:<34}", one.step.id, describe::cut(&one.step.title, 33));
+        let room = page.width.saturating_sub(32).clamp(12, 34);
+        let step = format!("{} {:<room$}", one.step.id, describe::cut(&one.step.title, room - 1));
         page.line(&format!("  {mark} {step} {said}"));
     }
 }
@@ -83,7 +84,7 @@ pub fn details(page: &mut Page, about: &About<'_>, judged: &Judged) {
     if !open.is_empty() {
         page.blank();
         page.line("  Still to be written:");
-        open_holes(page, about.place, &open);
+        open_holes(page, about.place, &open, true);
     }
     let mut failing: Vec<(&Verdict, Came)> = judged
         .verdicts
@@ -120,13 +121,21 @@ pub fn details(page: &mut Page, about: &About<'_>, judged: &Judged) {
     footer(page, about, step);
 }
 
-/// Functions, each with its place and what it is to do.
-pub fn open_holes(page: &mut Page, place: &Place, holes: &[&OpenHole]) {
+/// Functions, each with its place and, if wanted, what it is to do.
+pub fn open_holes(page: &mut Page, place: &Place, holes: &[&OpenHole], with_words: bool) {
     let longest = holes.iter().map(|hole| hole.function.chars().count()).max().unwrap_or_default();
     for hole in holes {
+        let path = format!("{}:{}", page::path(place, &hole.file), hole.line);
         let function = page.bold(&format!("{:<longest$}", hole.function));
-        page.line(&format!("    {function}  {}:{}", page::path(place, &hole.file), hole.line));
-        page.words(6, &hole.words);
+        if 4 + longest + 2 + path.chars().count() <= page.width {
+            page.line(&format!("    {function}  {path}"));
+        } else {
+            page.line(&format!("    {function}"));
+            page.line(&format!("      {path}"));
+        }
+        if with_words {
+            page.words(6, &hole.words);
+        }
     }
 }
 
