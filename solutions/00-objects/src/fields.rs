@@ -27,12 +27,13 @@ pub enum Operator {
 /// Why a text is no field selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FieldSelectorError {
-    #[error("invalid selector: {selector:?}; can't understand {term:?}")]
+    #[error("invalid selector: '{selector}'; can't understand '{term}'")]
     Term { selector: String, term: String },
     #[error("invalid field selector: invalid escape sequence: {0}")]
     Escape(String),
-    #[error("invalid field selector: unescaped character in value: {0}")]
-    Unescaped(String),
+    /// Upstream shows the character as the number that it is in Unicode.
+    #[error("invalid field selector: unescaped character in value: {}", u32::from(*.0))]
+    Unescaped(char),
 }
 
 impl FieldSelector {
@@ -40,33 +41,34 @@ impl FieldSelector {
         FieldSelector::default()
     }
 
-    pub fn new(requirements: Vec<Requirement>) -> FieldSelector {
+    /// The order of the terms means nothing, so it is that of their texts.
+    pub fn new(mut requirements: Vec<Requirement>) -> FieldSelector {
+        requirements.sort_by_cached_key(Requirement::to_string);
         FieldSelector { requirements }
     }
 
     /// Reads `path=value`, `path==value` and `path!=value`, joined by commas. In a value a
     /// comma, an equals sign and a backslash are written after a backslash.
     pub fn parse(text: &str) -> Result<FieldSelector, FieldSelectorError> {
-        // lab:begin 00.5 cut the text at its bare commas, each term at its operator
-        use crate::escaping::{bare_positions, split_terms, unescape};
+        // lab:begin 00.5 cut the text at its bare commas, each term at its first operator
+        use crate::escaping::{split_terms, unescape};
+        let operators = [("!=", Operator::NotEquals), ("==", Operator::Equals), ("=", Operator::Equals)];
+        let mut terms = split_terms(text);
+        terms.sort_unstable();
         let mut requirements = Vec::new();
-        for term in split_terms(text).into_iter().filter(|term| !term.is_empty()) {
-            let operators = [("!=", Operator::NotEquals), ("==", Operator::Equals), ("=", Operator::Equals)];
-            let (path, operator, value) = bare_positions(term)
-                .find_map(|at| {
-                    let (symbol, operator) =
-                        operators.into_iter().find(|(symbol, _)| term[at..].starts_with(symbol))?;
-                    Some((&term[..at], operator, &term[at + symbol.len()..]))
-                })
-                .filter(|(path, _, _)| !path.is_empty())
-                .ok_or_else(|| FieldSelectorError::Term {
-                    selector: text.to_owned(),
-                    term: term.to_owned(),
-                })?;
-            let value = unescape(value)?;
-            requirements.push(Requirement { path: path.to_owned(), operator, value });
+        for term in terms.into_iter().filter(|term| !term.is_empty()) {
+            let cut = term.char_indices().find_map(|(at, _)| {
+                let (symbol, operator) =
+                    operators.into_iter().find(|(symbol, _)| term[at..].starts_with(symbol))?;
+                Some((&term[..at], operator, &term[at + symbol.len()..]))
+            });
+            let (path, operator, value) = cut.ok_or_else(|| FieldSelectorError::Term {
+                selector: text.to_owned(),
+                term: term.to_owned(),
+            })?;
+            requirements.push(Requirement { path: path.to_owned(), operator, value: unescape(value)? });
         }
-        Ok(FieldSelector { requirements })
+        Ok(FieldSelector::new(requirements))
         // lab:end
     }
 
@@ -99,14 +101,20 @@ impl FieldSelector {
 
 impl fmt::Display for FieldSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Requirement { path, operator, value }) in self.requirements.iter().enumerate() {
+        for (index, requirement) in self.requirements.iter().enumerate() {
             let comma = if index > 0 { "," } else { "" };
-            let symbol = match operator {
-                Operator::Equals => "=",
-                Operator::NotEquals => "!=",
-            };
-            write!(f, "{comma}{path}{symbol}{}", escape(value))?;
+            write!(f, "{comma}{requirement}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let symbol = match self.operator {
+            Operator::Equals => "=",
+            Operator::NotEquals => "!=",
+        };
+        write!(f, "{}{symbol}{}", self.path, escape(&self.value))
     }
 }

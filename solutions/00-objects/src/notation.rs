@@ -14,8 +14,10 @@ pub enum Scale {
 
 /// Nano units in a unit.
 pub const NANOS: i128 = 1_000_000_000;
-/// No quantity goes beyond 2⁶³-1 units: what is larger is cut down to it.
-pub const MAX_NANOS: i128 = i64::MAX as i128 * NANOS;
+/// 10²⁹ units. Upstream has no end here; ours is far behind all storage in the world.
+pub const MAX_NANOS: i128 = 10i128.pow(38);
+/// 2⁶³-1 units: where upstream ends the binary family, and only that.
+pub const MAX_BINARY_NANOS: i128 = i64::MAX as i128 * NANOS;
 /// The suffixes of powers of 1024, from 1024⁰.
 pub const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 /// The suffixes of powers of ten, with the power.
@@ -27,6 +29,13 @@ pub fn split_digits(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
 }
 
+/// Whether a text has a suffix's shape, `[eEinumkKMGTP]*[-+]?[0-9]*`, known or not.
+pub fn looks_like_suffix(text: &str) -> bool {
+    let rest = text.trim_start_matches(|c| "eEinumkKMGTP".contains(c));
+    let digits = rest.strip_prefix(['+', '-']).unwrap_or(rest);
+    digits.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// The scale and the family of a suffix. `E` alone is exa; `E3` is an exponent.
 pub fn parse_suffix(suffix: &str) -> Option<(Scale, Format)> {
     if let Some((_, power)) = DECIMAL.iter().find(|(name, _)| *name == suffix) {
@@ -35,11 +44,8 @@ pub fn parse_suffix(suffix: &str) -> Option<(Scale, Format)> {
     if let Some(steps) = BINARY.iter().position(|name| *name == suffix) {
         return Some((Scale::Two(10 * u32::try_from(steps).ok()?), Format::BinarySi));
     }
+    // An integer may have a sign, of either kind; nothing else parses as one.
     let exponent = suffix.strip_prefix(['e', 'E'])?;
-    let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
     exponent.parse().ok().map(|power| (Scale::Ten(power), Format::DecimalExponent))
 }
 
@@ -70,11 +76,7 @@ pub fn decimal_nanos(whole: &str, fraction: &str, power: i32) -> (i128, bool) {
 pub fn binary_nanos(whole: &str, fraction: &str, power: u32) -> (i128, bool) {
     let unit = (1i128 << power) * NANOS;
     let whole = whole.trim_start_matches('0');
-    let units: i128 = match whole.len() {
-        0 => 0,
-        1..20 => whole.parse().unwrap_or(i128::MAX),
-        _ => i128::MAX,
-    };
+    let units: i128 = if whole.is_empty() { 0 } else { whole.parse().unwrap_or(i128::MAX) };
     let (mut part, mut inexact) = (0i128, false);
     for digit in fraction.bytes().rev() {
         part += i128::from(digit - b'0') * unit;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   "1.5Gi"  --parse-->  1 610 612 736 000 000 000 nanos, BinarySi  --print-->  "1536Mi"
-//!   "0.1"    --parse-->            100 000 000 nanos,     DecimalSi --print-->  "100m"
+//!   "0.1"    --parse-->                100 000 000 nanos, DecimalSi --print-->  "100m"
 //! ```
 
 use crate::notation::{MAX_NANOS, NANOS};
@@ -36,42 +36,50 @@ pub enum Format {
 }
 
 /// Why a text is no quantity.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
-    #[error(
-        "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$': {0:?}"
-    )]
-    Format(String),
-    #[error("unable to parse quantity's suffix: {0:?}")]
-    Suffix(String),
+    /// Not even the shape is right.
+    #[error("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")]
+    Format,
+    /// The shape is right, and no such suffix exists.
+    #[error("unable to parse quantity's suffix")]
+    Suffix,
 }
 
 impl Quantity {
     pub const ZERO: Quantity = Quantity { nanos: 0, format: Format::DecimalSi };
 
-    /// Reads `[+-]digits[.digits][suffix]`.
+    /// Reads `[+-]digits[.digits][suffix]`. Digits may be missing on both sides: upstream's
+    /// scanner, unlike the regular expression in its error, takes `Mi` and `-` for zero.
     ///
     /// What is finer than a nano unit is rounded away from zero, "under the theory that you
-    /// want some resources if you asked for any"; what is larger than 2⁶³-1 becomes that.
+    /// want some resources if you asked for any". A binary amount larger than 2⁶³-1 becomes
+    /// that, and one smaller than 1 is decimal from then on.
     pub fn parse(text: &str) -> Result<Quantity, QuantityError> {
-        // lab:begin 00.1 split the text into sign, digits and suffix, and compute exact nano units
-        use crate::notation::{Scale, binary_nanos, decimal_nanos, parse_suffix, split_digits};
-        let wrong = || QuantityError::Format(text.to_owned());
+        // lab:begin 00.1 take sign, digits and suffix apart; exact nano units, rounded, capped
+        use crate::notation::{MAX_BINARY_NANOS, Scale, looks_like_suffix, parse_suffix, split_digits};
+        use crate::notation::{binary_nanos, decimal_nanos};
+        if text.is_empty() {
+            return Err(QuantityError::Format);
+        }
         let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
         let (whole, rest) = split_digits(unsigned);
         let (fraction, suffix) = rest.strip_prefix('.').map_or(("", rest), split_digits);
-        if whole.is_empty() && fraction.is_empty() {
-            return Err(wrong());
+        if !looks_like_suffix(suffix) {
+            return Err(QuantityError::Format);
         }
-        let (scale, format) = parse_suffix(suffix).ok_or_else(|| {
-            let known = |c: char| "eEinumkKMGTP+-0123456789".contains(c);
-            if suffix.chars().all(known) { QuantityError::Suffix(text.to_owned()) } else { wrong() }
-        })?;
+        let (scale, mut format) = parse_suffix(suffix).ok_or(QuantityError::Suffix)?;
         let (floor, inexact) = match scale {
             Scale::Ten(power) => decimal_nanos(whole, fraction, power),
             Scale::Two(power) => binary_nanos(whole, fraction, power),
         };
-        let nanos = floor.saturating_add(i128::from(inexact)).min(MAX_NANOS);
+        let mut nanos = (floor + i128::from(inexact)).min(MAX_NANOS);
+        if format == Format::BinarySi {
+            nanos = nanos.min(MAX_BINARY_NANOS);
+            if nanos > 0 && nanos < NANOS {
+                format = Format::DecimalSi;
+            }
+        }
         Ok(Quantity { nanos: if text.starts_with('-') { -nanos } else { nanos }, format })
         // lab:end
     }
@@ -129,9 +137,10 @@ impl Quantity {
 
 /// The canonical form: the largest suffix with which the number stays whole, in the
 /// author's family. Binary suffixes are left when the amount is below 1024 or not whole.
+/// Exponents have no largest one; suffixes end with `E`.
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // lab:begin 00.2 print the canonical form
+        // lab:begin 00.2 print the largest suffix, or exponent, that leaves the number whole
         use crate::notation::{BINARY, DECIMAL};
         if self.nanos == 0 {
             return f.write_str("0");
@@ -145,15 +154,18 @@ impl fmt::Display for Quantity {
             }
             return write!(f, "{units}{}", BINARY[step]);
         }
-        let (mut number, mut step) = (self.nanos, 0);
-        while number % 1000 == 0 && step + 1 < DECIMAL.len() {
+        let exponent = self.format == Format::DecimalExponent;
+        let largest = if exponent { i32::MAX } else { 18 };
+        let (mut number, mut power) = (self.nanos, -9);
+        while number % 1000 == 0 && power < largest {
             number /= 1000;
-            step += 1;
+            power += 3;
         }
-        match (DECIMAL[step], self.format) {
-            ((_, power), Format::DecimalExponent) if power != 0 => write!(f, "{number}e{power}"),
-            ((_, _), Format::DecimalExponent) => write!(f, "{number}"),
-            ((suffix, _), _) => write!(f, "{number}{suffix}"),
+        let suffix = DECIMAL.iter().find(|(_, of)| *of == power).map_or("", |(suffix, _)| suffix);
+        match power {
+            0 => write!(f, "{number}"),
+            _ if exponent => write!(f, "{number}e{power}"),
+            _ => write!(f, "{number}{suffix}"),
         }
         // lab:end
     }

@@ -9,93 +9,146 @@
 //!
 //! Four directives say what a partial object alone cannot:
 //!
-//! - `$patch: replace | delete | merge` inside an object or a list's element;
+//! - `$patch: replace | delete` inside an object or a list's element;
 //! - `$retainKeys: [a, b]`: all other members go (a volume that changes its source);
 //! - `$deleteFromPrimitiveList/finalizers: [x]`: these go from a set;
 //! - `$setElementOrder/containers: [{name: x}, …]`: the order that the author's list has.
 
-use super::directives::{Object, elements_without_directives, without_directives};
+use super::directives::{
+    Directive, Object, arrange, check_order, directive_of, must_be_list, same_types, unknown_patch_type,
+    when_new, without_directives,
+};
 use super::schema::{Field, Type, of_kind};
 use super::{GroupKind, PatchError, malformed};
 use serde_json::Value;
 
-/// Applies a strategic merge patch to an object of a built-in kind.
+/// Applies a strategic merge patch to an object of a built-in kind. A patch that is null
+/// changes nothing.
 pub fn strategic(document: &Value, patch: &Value, kind: &GroupKind) -> Result<Value, PatchError> {
-    if !document.is_object() || !patch.is_object() {
-        return Err(malformed("a strategic merge patch must be an object, and so its target"));
+    match (document, patch) {
+        (Value::Object(_), Value::Null) => Ok(document.clone()),
+        (Value::Object(target), Value::Object(patch)) => {
+            merge_object(target.clone(), patch, of_kind(kind)).map(Value::Object)
+        }
+        _ => Err(malformed("invalid JSON document")),
     }
-    merge_field(Some(document), patch, Some(Field::Object(of_kind(kind))))
 }
 
 /// Merges one object; `of` names the fields with rules of their own.
 fn merge_object(target: Object, patch: &Object, of: Type) -> Result<Object, PatchError> {
-    // lab:begin 00.8 obey the object's directives, then merge field by field
-    use super::directives::{DELETE_FROM_LIST, PATCH, RETAIN_KEYS, SET_ORDER, arrange, list};
-    let mut target = target;
-    match patch.get(PATCH).map(|directive| directive.as_str().unwrap_or_default()) {
-        None | Some("merge") => {}
-        Some("replace") => return Ok(without_directives(patch)),
-        Some("delete") => return Ok(Object::new()),
-        Some(other) => return Err(malformed(format!("unknown patch type found: {other:?}"))),
+    // lab:begin 00.8 obey $patch and $retainKeys, merge member by member, then thin out and order lists
+    use super::directives::PATCH;
+    match patch.get(PATCH) {
+        None => {}
+        Some(Value::String(directive)) if directive == "replace" => return Ok(without_directives(patch)),
+        Some(Value::String(directive)) if directive == "delete" => return Ok(Object::new()),
+        Some(other) => return Err(unknown_patch_type(other, patch)),
     }
-    if let Some(retained) = patch.get(RETAIN_KEYS) {
-        let retained = list(RETAIN_KEYS, retained)?;
-        target.retain(|name, _| retained.iter().any(|keep| keep == name.as_str()));
-    }
-    let before = target.clone();
+    let live = retain_keys(target, patch)?;
+    let mut merged = live.clone();
     for (name, value) in patch {
-        if name == PATCH || name == RETAIN_KEYS || name.starts_with(SET_ORDER) {
+        if directive_of(name)?.is_some() {
             continue;
         }
-        if let Some(field) = name.strip_prefix(DELETE_FROM_LIST) {
-            let doomed = list(name, value)?;
-            if let Some(Value::Array(items)) = target.get_mut(field) {
-                items.retain(|item| !doomed.contains(item));
-            }
-            continue;
-        }
-        if value.is_null() {
-            target.shift_remove(name);
-            continue;
-        }
-        let merged = merge_field(target.get(name), value, Field::of(of, name))?;
-        target.insert(name.clone(), merged);
-    }
-    for (name, order) in patch {
-        let Some(field) = name.strip_prefix(SET_ORDER) else { continue };
-        let key = match Field::of(of, field) {
-            Some(Field::Keyed { key, .. }) => Some(key),
-            _ => None,
+        let result = match value {
+            Value::Null => None,
+            _ => merge_field(merged.get(name), value, Field::of(of, name))?,
         };
-        if let Some(Value::Array(items)) = target.get_mut(field) {
-            let live = before.get(field).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            *items = arrange(std::mem::take(items), list(name, order)?, live, key);
+        match result {
+            Some(value) => merged.insert(name.clone(), value),
+            // `shift_remove` keeps the order of the others.
+            None => merged.shift_remove(name),
+        };
+    }
+    for (name, value) in patch {
+        match (directive_of(name)?, value) {
+            (Some(Directive::DeleteFrom(field)), Value::Array(doomed)) => {
+                if let Some(Value::Array(items)) = merged.get_mut(field) {
+                    items.retain(|item| !doomed.contains(item));
+                }
+            }
+            (Some(Directive::SetOrder(field)), order) => {
+                set_order(&mut merged, &live, patch.get(field), field, order, of)?;
+            }
+            _ => {}
         }
     }
+    Ok(merged)
+    // lab:end
+}
+
+/// Drops what `$retainKeys` does not name, if the patch has one.
+fn retain_keys(target: Object, patch: &Object) -> Result<Object, PatchError> {
+    // lab:begin 00.8 keep only what $retainKeys names; refuse a patch that sets something else
+    use super::directives::RETAIN_KEYS;
+    let mut target = target;
+    let Some(retained) = patch.get(RETAIN_KEYS) else { return Ok(target) };
+    let wrong = || malformed("invalid patch format of retainKeys");
+    let retained = retained.as_array().ok_or_else(wrong)?;
+    let is_retained = |name: &str| retained.iter().any(|keep| keep == name);
+    for (name, value) in patch {
+        if directive_of(name)?.is_none() && !value.is_null() && !is_retained(name) {
+            return Err(wrong());
+        }
+    }
+    target.retain(|name, _| is_retained(name));
     Ok(target)
     // lab:end
 }
 
-fn merge_field(target: Option<&Value>, patch: &Value, rule: Option<Field>) -> Result<Value, PatchError> {
-    match (target, patch, rule) {
-        (Some(Value::Object(target)), Value::Object(patch), rule) => {
-            let of = if let Some(Field::Object(of)) = rule { of } else { &[] };
-            merge_object(target.clone(), patch, of).map(Value::Object)
-        }
-        (Some(Value::Array(target)), Value::Array(patch), Some(Field::Keyed { key, element })) => {
-            merge_keyed(target, patch, key, element).map(Value::Array)
-        }
-        (Some(Value::Array(target)), Value::Array(patch), Some(Field::Set)) => {
-            Ok(Value::Array(merge_set(target, patch)))
-        }
-        // New, of another type, or without a rule: the patch's value, free of directives.
-        (_, Value::Object(patch), _) => Ok(Value::Object(without_directives(patch))),
-        (_, Value::Array(patch), _) => Ok(Value::Array(elements_without_directives(patch))),
-        (_, plain, _) => Ok(plain.clone()),
+/// Arranges one list as its `$setElementOrder` wants it.
+fn set_order(
+    merged: &mut Object,
+    live: &Object,
+    patch: Option<&Value>,
+    field: &str,
+    order: &Value,
+    of: Type,
+) -> Result<(), PatchError> {
+    let order = must_be_list(order)?;
+    let live = live.get(field).map(must_be_list).transpose()?.unwrap_or_default();
+    let patch = patch.map(must_be_list).transpose()?.unwrap_or_default();
+    let key = match Field::of(of, field) {
+        Some(Field::Keyed { key, .. }) => Some(key),
+        _ => None,
+    };
+    check_order(patch, order, key)?;
+    if let Some(Value::Array(items)) = merged.get_mut(field) {
+        *items = arrange(std::mem::take(items), order, live, key);
     }
+    Ok(())
 }
 
-/// A set grows by what it lacks; new values stand behind the old ones.
+/// What becomes of one field; nothing, if it is new and the patch holds only a directive.
+fn merge_field(
+    target: Option<&Value>,
+    patch: &Value,
+    rule: Option<Field>,
+) -> Result<Option<Value>, PatchError> {
+    Ok(match (target, patch, rule) {
+        // New, or of another type than before.
+        (None, _, _) => when_new(patch),
+        (Some(Value::Object(_)), Value::Object(patch), Some(Field::Replaced)) => {
+            Some(Value::Object(without_directives(patch)))
+        }
+        (Some(Value::Object(target)), Value::Object(patch), rule) => {
+            let of = rule.map_or(&[][..], Field::inside);
+            Some(Value::Object(merge_object(target.clone(), patch, of)?))
+        }
+        (Some(Value::Array(target)), Value::Array(patch), Some(Field::Keyed { key, element, .. })) => {
+            same_types(target, patch)?;
+            Some(Value::Array(merge_keyed(target, patch, key, element)?))
+        }
+        (Some(Value::Array(target)), Value::Array(patch), Some(Field::Set)) => {
+            same_types(target, patch)?;
+            Some(Value::Array(merge_set(target, patch)))
+        }
+        // Without a rule: the patch's value, free of directives.
+        (Some(_), _, _) => when_new(patch),
+    })
+}
+
+/// A set grows by what it lacks. What the patch names stands in the patch's order.
 fn merge_set(target: &[Value], patch: &[Value]) -> Vec<Value> {
     let mut merged: Vec<Value> = Vec::new();
     for value in target.iter().chain(patch) {
@@ -103,40 +156,40 @@ fn merge_set(target: &[Value], patch: &[Value]) -> Vec<Value> {
             merged.push(value.clone());
         }
     }
-    merged
+    arrange(merged, patch, target, None)
 }
 
 /// Merges lists of objects by the value of `key`.
 fn merge_keyed(target: &[Value], patch: &[Value], key: &str, of: Type) -> Result<Vec<Value>, PatchError> {
-    // lab:begin 00.9 match elements by their key; obey replace and delete; keep a stable order
-    use super::directives::{arrange, directive};
+    // lab:begin 00.9 obey the elements with a $patch, merge the others by their key, arrange the result
+    use super::directives::{directive, keyed};
     let mut merged = target.to_vec();
-    let mut changed = Vec::new();
-    if patch.iter().any(|element| directive(element) == Some("replace")) {
-        let marker = |element: &&Value| directive(element) != Some("replace");
-        let kept: Vec<Value> = patch.iter().filter(marker).cloned().collect();
-        return Ok(elements_without_directives(&kept));
-    }
+    let (mut changes, mut replace) = (Vec::new(), false);
     for element in patch {
-        let Value::Object(fields) = element else {
-            return Err(malformed(format!("an element of a list by {key} must be an object")));
-        };
-        let wanted = fields
-            .get(key)
-            .ok_or_else(|| malformed(format!("map: {element} does not contain declared merge key: {key}")))?;
-        let place = merged.iter().position(|item| item.get(key) == Some(wanted));
-        if directive(element) == Some("delete") {
-            merged.retain(|item| item.get(key) != Some(wanted));
+        let Some(wanted) = directive(element) else {
+            changes.push(element.clone());
             continue;
-        }
-        changed.push(element.clone());
-        match place.and_then(|at| merged.get_mut(at)) {
-            Some(Value::Object(item)) => {
-                *item = merge_object(std::mem::take(item), fields, of)?;
+        };
+        match wanted.as_str() {
+            Some("delete") => {
+                let (_, doomed) = keyed(element, key)?;
+                merged.retain(|item| item.get(key) != Some(doomed));
             }
+            Some("replace") => replace = true,
+            Some("merge") => return Err(malformed("merging lists cannot yet be specified in the patch")),
+            _ => return Err(unknown_patch_type(wanted, element.as_object().unwrap_or(&Object::new()))),
+        }
+    }
+    if replace {
+        merged.clear();
+    }
+    for element in &changes {
+        let (fields, wanted) = keyed(element, key)?;
+        match merged.iter_mut().find(|item| item.get(key) == Some(wanted)) {
+            Some(Value::Object(item)) => *item = merge_object(std::mem::take(item), fields, of)?,
             _ => merged.push(Value::Object(without_directives(fields))),
         }
     }
-    Ok(arrange(merged, &changed, target, Some(key)))
+    Ok(arrange(merged, &changes, target, Some(key)))
     // lab:end
 }
