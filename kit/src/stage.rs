@@ -203,10 +203,13 @@ impl Stage {
         reads.extend(self.given.iter().cloned());
         // Not the whole target folder: other stages are in it, and the pages of `cargo doc` show sources.
         reads.push(self.target.join(".rustc_info.json"));
-        let artifacts = self.target.join("debug");
-        fs::create_dir_all(&artifacts)?;
+        let artifacts = ["debug", "tmp"].map(|folder| self.target.join(folder));
+        for folder in &artifacts {
+            fs::create_dir_all(folder)?;
+        }
         reads.retain(|path| path.exists());
-        let walls = jail::Walls::for_a_compiler(reads, vec![self.root.clone(), artifacts]);
+        let writes = artifacts.into_iter().chain([self.root.clone()]).collect();
+        let walls = jail::Walls::for_a_compiler(reads, writes);
         let mut rules = jail::Rules::limits(Some(COMPILERS_MEMORY), COMPILING);
         (rules.walls, rules.tell, rules.file) = (Some(walls), false, 4 << 30);
         let mut path = sysroot.join("bin").into_os_string();

@@ -26,6 +26,7 @@ use std::ffi::OsString;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -93,22 +94,22 @@ impl Walls {
     }
 }
 
-/// Why this machine has no walls, if it has none.
-pub fn forbidden() -> Option<String> {
-    let mut rules = Rules::limits(None, Duration::from_secs(10));
-    let kit = std::env::current_exe().ok()?;
-    rules.walls = Some(Walls::for_a_test(vec![kit.clone()]));
-    rules.tell = false;
-    let output =
-        Command::new(&kit).arg("jail").arg(rules.to_json().ok()?).arg(&kit).arg("--version").output();
-    match output {
-        Ok(output) if output.status.success() => None,
-        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-        Err(error) => Some(error.to_string()),
-    }
+/// Why this machine has no walls, if it has none: they are built once, around nothing.
+pub fn forbidden() -> Option<&'static str> {
+    static WHY: OnceLock<Option<String>> = OnceLock::new();
+    let try_it = || {
+        let mut rules = Rules::limits(None, Duration::from_secs(10));
+        (rules.walls, rules.tell) = (Some(Walls::for_a_test(Vec::new())), false);
+        let output = Command::new("/proc/self/exe").arg("jail").arg(rules.to_json()?).output()?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    };
+    WHY.get_or_init(|| try_it().err().map(|error: anyhow::Error| error.to_string())).as_deref()
 }
 
-/// `kit jail [--inside] RULES PROGRAM ARGS…`
+/// `kit jail [--inside] RULES [PROGRAM ARGS…]`; without a program it only tries.
 pub fn keep(words: &[OsString]) -> ExitCode {
     match run(words) {
         Ok(code) => code,
@@ -125,11 +126,8 @@ fn run(words: &[OsString]) -> Result<ExitCode> {
         _ => (false, words),
     };
     let [rules, program_and_arguments @ ..] = words else { bail!("rules are wanted") };
-    let [program, arguments @ ..] = program_and_arguments else { bail!("a program is wanted") };
     let rules: Rules = serde_json::from_str(&rules.to_string_lossy()).context("rules")?;
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-    let mut command = Command::new(program);
-    command.args(arguments);
     match &rules.walls {
         Some(walls) if inside => {
             walls::build(walls)?;
@@ -144,7 +142,9 @@ fn run(words: &[OsString]) -> Result<ExitCode> {
     if rules.tell {
         nix::unistd::write(std::io::stdin(), DONE.as_bytes())?;
     }
-    Err(command.exec()).with_context(|| format!("cannot run {}", program.to_string_lossy()))
+    let [program, arguments @ ..] = program_and_arguments else { return Ok(ExitCode::SUCCESS) };
+    Err(Command::new(program).args(arguments).exec())
+        .with_context(|| format!("cannot run {}", program.to_string_lossy()))
 }
 
 /// Enters new namespaces, starts the warden as their first process, and passes on how it ended.

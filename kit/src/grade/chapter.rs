@@ -16,7 +16,7 @@ use crate::stage::{self, Built, Core, Stage};
 /// A test of ours takes a hundredth of it, on a slow machine a tenth.
 const TEST: Duration = Duration::from_secs(10);
 /// All tests of a step together: many loops are no better than one.
-const STEP: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_secs(30);
 const MEMORY: u64 = 1 << 30;
 const OUTPUT: usize = 1 << 20;
 /// Where random tests begin, so that nobody gains by handing in twice.

@@ -76,6 +76,8 @@ enum Format {
 }
 
 pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
+    // Root's tests run as somebody else, who must be able to read what is compiled and compared with.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let chapters = chosen(place, &args.chapters)?;
     let submissions = match (&args.submission, &args.all_in) {
         (_, Some(folder)) => Submission::all_in(folder)?,
@@ -87,7 +89,7 @@ pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
         bail!("this format tells of one submission: say with --out into which folder the files go");
     }
     let no_walls = jail::forbidden();
-    if let Some(why) = &no_walls {
+    if let Some(why) = no_walls {
         eprintln!("{} this machine gives no walls ({why}).", say::yellow("warning:"));
         eprintln!("         Submissions run as you, limited in time and memory, and can read your files.");
     }
