@@ -10,12 +10,15 @@ use crate::chapters::{Chapter, Step};
 use crate::exam::{self, Limits, Outcome, Suite, Verdict};
 use crate::place::Place;
 use crate::say;
+use crate::student::page::Page;
 use crate::student::progress::{self, Progress};
 
 /// A test that takes longer is in a loop.
 const TEST: Duration = Duration::from_secs(10);
 /// A round ends soon after its first tests could have timed out, so that it can be the last.
 const ROUND: Duration = Duration::from_millis(10_500);
+/// After so long a build wants an explanation.
+const LONG: Duration = Duration::from_secs(15);
 /// So many that do not end are enough to tell that the step loops.
 const ENOUGH_LOOPS: usize = 2;
 
@@ -86,7 +89,9 @@ pub fn build(place: &Place, chapter: &Chapter) -> Result<Built> {
     let args = ["test", "--no-run", "--workspace", "--features", &feature, "--test", &target];
     let status = Status::new();
     let built = cargo::build_quietly(place, &args, say::is_watched(), &mut |what| {
-        status.show(what);
+        let patience =
+            if status.since.elapsed() > LONG { "; only the first build takes so long" } else { "" };
+        status.show(&format!("{what}{patience}"));
     })?;
     drop(status);
     let folder = chapter.suite(place);
@@ -134,7 +139,9 @@ pub fn sit(suite: &Suite, steps: &[&Step]) -> Result<Vec<Judged>> {
         let verdicts = if judged.iter().any(Judged::loops) {
             tests.iter().map(|test| left_out(test)).collect()
         } else {
-            sit_one(suite, &tests, &|done| status.show(&format!("{step}: {done} of {} tests", tests.len())))?
+            sit_one(suite, &tests, &|done| {
+                status.show(&format!("{step}: {done} of {} tests, and each has 10 s", tests.len()))
+            })?
         };
         judged.push(Judged { step: (*step).clone(), verdicts });
     }
@@ -206,8 +213,9 @@ impl Status {
 
     fn show(&self, text: &str) {
         if self.watched {
-            let text = exam::describe::cut(text, 60);
-            eprint!("\r\x1b[K{text} ({})", say::time(self.since.elapsed()));
+            // Longer than the terminal is wide, it could not be taken back.
+            let width = Page::of_the_terminal().width - 16;
+            eprint!("\r\x1b[K{} ({})", exam::describe::cut(text, width), say::time(self.since.elapsed()));
             let _ = std::io::stderr().flush();
         }
     }
