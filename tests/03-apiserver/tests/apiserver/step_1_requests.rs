@@ -22,6 +22,7 @@ fn describe(method: &str, url: &str) -> String {
     }
 }
 
+/// Every kind of request that a cluster sees.
 #[graded]
 fn a_url_says_what_is_asked_for() {
     let asked = [
@@ -49,6 +50,7 @@ fn a_url_says_what_is_asked_for() {
     insta::assert_snapshot!(all.concat());
 }
 
+/// `namespaces/dev/finalize` is about the namespace, and not about a resource called finalize in it.
 #[graded]
 fn a_namespace_has_subresources_of_its_own() {
     for (url, name, subresource) in [
@@ -63,6 +65,7 @@ fn a_namespace_has_subresources_of_its_own() {
     }
 }
 
+/// Old clients still send it.
 #[graded]
 fn the_old_watch_path_means_the_watch_parameter() {
     let old = RequestInfo::parse("GET", "/api/v1/watch/namespaces/dev/pods").expect("a request");
@@ -71,6 +74,7 @@ fn the_old_watch_path_means_the_watch_parameter() {
     assert_eq!(new.verb, Verb::Watch);
 }
 
+/// `kubectl get --raw` is typed by people.
 #[graded]
 fn a_trailing_slash_is_forgiven() {
     let with = RequestInfo::parse("GET", "/api/v1/namespaces/dev/pods/").expect("a request");
@@ -98,6 +102,7 @@ prop_compose! {
 }
 
 proptest! {
+    /// Two directions, each the oracle of the other.
     #[graded]
     fn what_is_printed_is_read_back(path in any_path(), verb in prop_oneof![Just("GET"), Just("PATCH"), Just("DELETE")]) {
         // A namespace is only told from a resource called "namespaces" by what follows.
@@ -106,6 +111,7 @@ proptest! {
         prop_assert_eq!(info.route, Route::Resource(path));
     }
 
+    /// A rule that allows `delete` on one object must not allow `deletecollection`.
     #[graded]
     fn a_name_decides_between_the_object_and_the_collection(path in any_path()) {
         prop_assume!(path.resource != "namespaces" && path.resource != "watch");
@@ -116,6 +122,7 @@ proptest! {
         prop_assert_eq!(verb("POST"), Verb::Create);
     }
 
+    /// A URL comes from anybody who can reach the port.
     #[graded]
     fn no_url_makes_it_panic(method in "[A-Z]{0,6}", url in "\\PC{0,60}", path in "(/(api|apis|watch|namespaces|%|v1|\\?|&|watch=1)){0,8}") {
         let _ = RequestInfo::parse(&method, &url);

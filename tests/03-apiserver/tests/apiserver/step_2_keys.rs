@@ -4,6 +4,7 @@ use graded::graded;
 use objects::resources;
 use proptest::prelude::*;
 
+/// Upstream's places, old names included: a node lives under minions.
 #[graded]
 fn every_kind_has_its_place_in_the_store() {
     let line = |r: &objects::resources::Resource| {
@@ -14,6 +15,7 @@ fn every_kind_has_its_place_in_the_store() {
     insta::assert_snapshot!(all.concat());
 }
 
+/// Who may read one pod must not thereby read a secret.
 #[graded]
 fn a_name_cannot_climb_out_of_its_place() {
     let pods = resource("Pod");
@@ -25,6 +27,7 @@ fn a_name_cannot_climb_out_of_its_place() {
     refused(object_key(pods, None, "web"));
 }
 
+/// A tenant called dev-2 is not a part of dev.
 #[graded]
 fn the_prefix_of_one_namespace_does_not_begin_another() {
     let pods = resource("Pod");
@@ -33,6 +36,7 @@ fn the_prefix_of_one_namespace_does_not_begin_another() {
     assert!(!other.starts_with(&dev), "{dev} must not find {other}");
 }
 
+/// There is one node-1, whoever asks from where.
 #[graded]
 fn a_kind_without_namespaces_ignores_them() {
     let nodes = resource("Node");
@@ -57,6 +61,7 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    /// The watch over all keys gets nothing else to tell objects apart by.
     #[graded]
     fn a_key_tells_where_it_came_from(namespace in name(), name in name(), kind in 0..resources::all().len()) {
         let resource = &resources::all()[kind];
@@ -75,6 +80,7 @@ proptest! {
         prop_assert_eq!(key >= prefix && below, key.starts_with(&prefix), "the range ends before {:?}", end);
     }
 
+    /// The store may hold keys that other programs wrote.
     #[graded]
     fn no_key_makes_it_panic(key in "\\PC{0,40}", kind in 0..resources::all().len()) {
         let _ = split_key(&resources::all()[kind], &key);

@@ -23,6 +23,7 @@ fn with(object: &Value, change: impl FnOnce(&mut Value)) -> Value {
     object
 }
 
+/// It would undo what was written in between, without having seen it.
 #[graded]
 fn whoever_read_an_older_version_is_refused() {
     let old = created("ConfigMap", config_map("c", &[]));
@@ -30,6 +31,7 @@ fn whoever_read_an_older_version_is_refused() {
     insta::assert_snapshot!(refused(update("ConfigMap", Part::Main, &old, 8, late)));
 }
 
+/// And the version itself is not stored, for it is the store's revision of this very write.
 #[graded]
 fn whoever_read_the_newest_version_may_write() {
     let old = created("ConfigMap", config_map("c", &[]));
@@ -42,6 +44,7 @@ fn whoever_read_the_newest_version_may_write() {
     assert!(stored["metadata"].get("resourceVersion").is_none(), "the version is the store's to say");
 }
 
+/// A lease is a lock: to overwrite it unseen is to steal it.
 #[graded]
 fn no_version_means_whatever_is_there_except_for_leases() {
     let old = created("ConfigMap", config_map("c", &[]));
@@ -50,6 +53,7 @@ fn no_version_means_whatever_is_there_except_for_leases() {
     insta::assert_snapshot!(refused(update("Lease", Part::Main, &lease, 8, lease.clone())));
 }
 
+/// A pod that was deleted and made anew has its name, and nothing else, in common.
 #[graded]
 fn an_earlier_bearer_of_the_name_is_not_meant() {
     let old = created("ConfigMap", config_map("c", &[]));
@@ -57,6 +61,7 @@ fn an_earlier_bearer_of_the_name_is_not_meant() {
     insta::assert_snapshot!(refused(update("ConfigMap", Part::Main, &old, 8, other)));
 }
 
+/// Each of them sends the whole object, with an old copy of the other's part in it.
 #[graded]
 fn a_main_write_leaves_the_status_and_a_status_write_leaves_the_rest() {
     let old = with(&deployment(), |o| o["status"] = json!({ "replicas": 3 }));
@@ -72,6 +77,7 @@ fn a_main_write_leaves_the_status_and_a_status_write_leaves_the_rest() {
     assert!(status["metadata"].get("labels").is_none(), "labels of a deployment are not part of its status");
 }
 
+/// Upstream's exception for the core group.
 #[graded]
 fn a_kubelet_may_note_things_on_its_node_while_it_writes_the_status() {
     let old = created("Node", json!({ "metadata": { "name": "n1" } }));
@@ -85,6 +91,7 @@ fn a_kubelet_may_note_things_on_its_node_while_it_writes_the_status() {
     assert_eq!(stored["spec"]["unschedulable"], Value::Null);
 }
 
+/// A controller says `observedGeneration` to those who wait for an answer to their own change.
 #[graded]
 fn the_generation_counts_what_is_wanted_and_nothing_else() {
     let old = deployment();
@@ -97,6 +104,7 @@ fn the_generation_counts_what_is_wanted_and_nothing_else() {
     assert_eq!(generation(update("Deployment", Part::Status, &old, 8, seen).expect("is stored")), Some(1));
 }
 
+/// Not by mistake either: clients send back everything that they read.
 #[graded]
 fn what_the_system_wrote_no_client_changes() {
     let old = deployment();
@@ -108,6 +116,7 @@ fn what_the_system_wrote_no_client_changes() {
     assert_eq!(update("Deployment", Part::Main, &old, 8, new).expect("is stored"), old);
 }
 
+/// Between the look and the delete another object may have taken the name.
 #[graded]
 fn a_delete_means_the_object_that_its_preconditions_describe() {
     let pod = json!({ "metadata": { "name": "p", "uid": "u1" }, "spec": {} });
@@ -119,6 +128,7 @@ fn a_delete_means_the_object_that_its_preconditions_describe() {
     insta::assert_snapshot!(format!("{}\n{}", refused(delete(uid("u2"))), refused(delete(version("7")))));
 }
 
+/// A process needs time to end, and only its kubelet knows when it has.
 #[graded]
 fn a_running_pod_is_marked_and_its_kubelet_ends_it() {
     let pod = json!({
@@ -142,6 +152,7 @@ fn a_running_pod_is_marked_and_its_kubelet_ends_it() {
     assert_eq!(delete(&unscheduled, None), Deletion::Remove, "no kubelet knows this one");
 }
 
+/// Whoever has something to clean up outside of the cluster asks for the time to do it.
 #[graded]
 fn finalizers_hold_an_object_until_the_last_is_gone() {
     let old = with(&deployment(), |o| o["metadata"]["finalizers"] = json!(["example.com/hold"]));

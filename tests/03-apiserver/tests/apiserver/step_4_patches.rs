@@ -10,6 +10,7 @@ fn patched(kind: &str, how: PatchType, object: &Value, patch: Value) -> Value {
     apply(resource(kind), how, object, &patch).expect("applies")
 }
 
+/// The same text means different things as a merge patch and as a strategic one.
 #[graded]
 fn the_media_type_says_which_patch_it_is() {
     assert_eq!(PatchType::parse("application/json-patch+json"), Ok(PatchType::Json));
@@ -19,6 +20,7 @@ fn the_media_type_says_which_patch_it_is() {
     insta::assert_snapshot!(refused(PatchType::parse("application/json")));
 }
 
+/// That is the difference for which the strategic patch was made.
 #[graded]
 fn a_strategic_patch_finds_a_container_by_its_name_and_a_merge_patch_replaces_the_list() {
     let patch = json!({ "spec": { "template": { "spec": { "containers": [{ "name": "side", "image": "side:1" }] } } } });
@@ -33,6 +35,7 @@ fn a_strategic_patch_finds_a_container_by_its_name_and_a_merge_patch_replaces_th
     assert_eq!(names(&patched("Deployment", PatchType::Merge, &deployment(), patch)), ["side"]);
 }
 
+/// All operations of a JSON patch, or none.
 #[graded]
 fn a_test_that_fails_changes_nothing_and_says_so() {
     let patch = json!([
@@ -46,6 +49,7 @@ fn a_test_that_fails_changes_nothing_and_says_so() {
     );
 }
 
+/// 400 is a mistake in the request, 422 one that lies between request and object.
 #[graded]
 fn what_is_no_patch_is_a_bad_request() {
     for patch in [json!("x"), json!([{ "op": "fly" }]), json!({ "op": "add" })] {
@@ -54,6 +58,7 @@ fn what_is_no_patch_is_a_bad_request() {
     }
 }
 
+/// So that a patch can be an optimistic lock too.
 #[graded]
 fn a_patch_that_names_a_version_is_bound_to_it() {
     let mut old = created("ConfigMap", config_map("c", &[]));
@@ -73,6 +78,7 @@ fn a_patch_that_names_a_version_is_bound_to_it() {
     assert!(refused(write(lock("7"))).starts_with("409 Conflict"));
 }
 
+/// The idiom of controllers that share an object.
 #[graded]
 fn a_finalizer_is_added_by_testing_that_there_is_none() {
     let object = created("ConfigMap", config_map("c", &[]));
@@ -85,6 +91,7 @@ fn a_finalizer_is_added_by_testing_that_there_is_none() {
 }
 
 proptest! {
+    /// Chapter 00's way back is the oracle of the way here.
     #[graded]
     fn the_merge_patch_between_two_objects_makes_the_second_of_the_first(a in any_json(), b in any_json()) {
         let wrap = |inner: Value| {
@@ -97,6 +104,7 @@ proptest! {
         prop_assert_eq!(patched("ConfigMap", PatchType::Merge, &a, patch), b);
     }
 
+    /// A patch comes from anybody who may write.
     #[graded]
     fn no_patch_makes_it_panic(object in any_json(), patch in any_json()) {
         for how in [PatchType::Json, PatchType::Merge, PatchType::Strategic, PatchType::Apply] {

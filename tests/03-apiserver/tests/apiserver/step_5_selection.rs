@@ -21,6 +21,7 @@ fn pod(phase: &str, node: &str) -> Value {
     })
 }
 
+/// Selectors narrow down, never widen.
 #[graded]
 fn labels_and_fields_must_both_agree() {
     let object = pod("Running", "n1");
@@ -38,6 +39,7 @@ fn labels_and_fields_must_both_agree() {
     }
 }
 
+/// Nobody writes `unschedulable: false`, and yet it is what one asks for.
 #[graded]
 fn what_is_not_set_has_the_value_that_stands_for_it() {
     let node = json!({ "metadata": { "name": "n1" } });
@@ -47,12 +49,14 @@ fn what_is_not_set_has_the_value_that_stands_for_it() {
     assert!(selects("Pod", "fieldSelector=spec.nodeName%3D", &pod("Pending", "")));
 }
 
+/// `spec.nodeName` is why no pod is sent to a thousand kubelets.
 #[graded]
 fn the_scheduler_and_the_kubelet_divide_the_pods_by_one_field() {
     let mine = "fieldSelector=spec.nodeName%3Dn1";
     assert!(selects("Pod", mine, &pod("Running", "n1")) && !selects("Pod", mine, &pod("Pending", "")));
 }
 
+/// A selector is looked up in this list before anything is searched.
 #[graded]
 fn every_kind_says_which_fields_it_indexes() {
     let line = |r: &objects::resources::Resource| {
@@ -68,6 +72,7 @@ fn every_kind_says_which_fields_it_indexes() {
     insta::assert_snapshot!(all.concat());
 }
 
+/// A long list can be finished, without the promise that it is one state.
 #[graded]
 fn a_token_that_is_too_old_comes_back_with_one_that_goes_on() {
     let error = expired(&Token::new(7, "dev/web-3"));
@@ -76,6 +81,7 @@ fn a_token_that_is_too_old_comes_back_with_one_that_goes_on() {
     assert_eq!((token.revision, token.start.as_str()), (-1, "dev/web-3"));
 }
 
+/// It was ours, and comes back from a stranger.
 #[graded]
 fn a_token_is_believed_only_as_far_as_it_makes_sense() {
     use serde_json::json as j;
@@ -105,6 +111,7 @@ fn base64(text: &str) -> String {
 }
 
 proptest! {
+    /// All pages together are one list.
     #[graded]
     fn pages_show_everything_once_and_in_order(
         keys in prop::collection::btree_set("[a-c]{1,3}/[a-c]{1,3}", 0..40),
@@ -129,6 +136,7 @@ proptest! {
         prop_assert_eq!(pages, keys.len().div_ceil(limit).max(1));
     }
 
+    /// A token is any text that somebody puts into a URL.
     #[graded]
     fn no_token_makes_it_panic(text in "\\PC{0,40}", rv in any::<i64>(), start in "\\PC{0,20}") {
         let _ = Token::decode(&text);

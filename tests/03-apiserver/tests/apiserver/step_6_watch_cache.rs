@@ -48,6 +48,7 @@ fn cache(changes: Vec<Change>) -> WatchCache {
     cache
 }
 
+/// A controller that is not told keeps a ghost in its cache.
 #[graded]
 fn an_object_that_begins_to_match_is_added_and_one_that_stops_is_deleted() {
     let cache = cache(vec![
@@ -67,6 +68,7 @@ fn an_object_that_begins_to_match_is_added_and_one_that_stops_is_deleted() {
     assert_eq!(drain(&mut cursor, &cache), Vec::<String>::new(), "each is told once");
 }
 
+/// The watcher needs a place from which to go on.
 #[graded]
 fn a_deletion_shows_the_last_state_under_the_deletions_revision() {
     let cache = cache(vec![put("a", "yes", 2), delete("a", 3)]);
@@ -76,6 +78,7 @@ fn a_deletion_shows_the_last_state_under_the_deletions_revision() {
     insta::assert_snapshot!(line);
 }
 
+/// A thousand watchers, one encoding: that is what the cache is for.
 #[graded]
 fn a_line_is_encoded_once_for_all_watchers() {
     let cache = cache(vec![put("a", "yes", 2)]);
@@ -87,6 +90,7 @@ fn a_line_is_encoded_once_for_all_watchers() {
     assert_eq!(line(""), line("on%3Dyes"), "both watchers share one buffer");
 }
 
+/// An honest error makes a client list anew; a silent gap makes it wrong for ever.
 #[graded]
 fn what_fell_out_of_the_window_is_410_and_never_a_gap() {
     let mut cache = WatchCache::new(3);
@@ -104,6 +108,7 @@ fn what_fell_out_of_the_window_is_410_and_never_a_gap() {
     );
 }
 
+/// Nobody knows what happened in between.
 #[graded]
 fn after_a_relist_watchers_of_before_must_list_too() {
     let mut cache = cache(vec![put("a", "yes", 2)]);
@@ -129,6 +134,7 @@ fn a_watcher_that_hears_nothing_does_not_fall_behind() {
     assert_eq!(cursor.revision, 50, "the store went on, and nothing of this kind happened");
 }
 
+/// A cursor is one number, and cannot rest inside of a revision.
 #[graded]
 fn the_changes_of_one_revision_are_told_together() {
     let cache = cache(vec![put("a", "yes", 2), put("b", "yes", 3), put("c", "yes", 3), put("d", "yes", 4)]);
@@ -142,6 +148,7 @@ fn the_changes_of_one_revision_are_told_together() {
     assert!(!sizes.contains(&0) || sizes[3] == 0);
 }
 
+/// A watch on the store that restarts may repeat.
 #[graded]
 fn what_was_seen_before_changes_nothing() {
     let mut cache = cache(vec![put("a", "yes", 2), put("a", "no", 3)]);
@@ -192,6 +199,7 @@ fn oracle(history: &[(i64, String, Option<bool>)], from: i64, wants: impl Fn(boo
 }
 
 proptest! {
+    /// Invariant 4, for any history, any selector, and any size of a bite.
     #[graded]
     fn delivered_is_the_history_filtered_in_order_and_once(
         ops in prop::collection::vec(op(), 0..80),
@@ -246,6 +254,7 @@ proptest! {
         prop_assert_eq!(now, live.into_keys().collect::<Vec<_>>());
     }
 
+    /// The same with a ring that forgets: complete, or refused.
     #[graded]
     fn a_bounded_ring_tells_everything_or_410(
         count in 1..60i64, capacity in 1..20usize, from in 0..70i64,

@@ -50,6 +50,7 @@ fn ended(name: &str, code: i64, reason: &str) -> Value {
     json!({ "name": name, "restartCount": 0, "state": { "terminated": { "exitCode": code, "reason": reason } } })
 }
 
+/// The word that people act on at night.
 #[graded]
 fn the_status_of_a_pod_is_what_its_containers_tell() {
     let mut gone =
@@ -121,6 +122,7 @@ fn the_status_of_a_pod_is_what_its_containers_tell() {
     insta::assert_snapshot!(print("Pod", &pods));
 }
 
+/// Upstream's bands, as scripts cut them out of tables.
 #[graded]
 fn ages_are_short_and_grow_coarse() {
     let minute = 60;
@@ -150,6 +152,7 @@ fn ages_are_short_and_grow_coarse() {
     insta::assert_snapshot!(all.concat());
 }
 
+/// To the letter: the client prints what the server says.
 #[graded]
 fn workloads_services_and_nodes_print_as_upstream() {
     let meta = |name: &str| json!({ "name": name, "creationTimestamp": "2026-01-02T03:00:00Z" });
@@ -229,6 +232,7 @@ fn workloads_services_and_nodes_print_as_upstream() {
 }
 
 proptest! {
+    /// A column has only so much room.
     #[graded]
     fn an_age_has_two_units_at_most(seconds in -10..40_000_000_000i64) {
         let text = human(seconds);

@@ -21,6 +21,7 @@ fn pop_all(queue: &mut SchedulingQueue, ms: i64) -> Vec<String> {
     std::iter::from_fn(|| queue.pop(at(ms)).map(|queued| name(&queued))).collect()
 }
 
+/// Priority is the cluster's own word for what may wait.
 #[graded]
 fn the_highest_priority_is_popped_first() {
     let mut queue = SchedulingQueue::default();
@@ -30,6 +31,7 @@ fn the_highest_priority_is_popped_first() {
     assert_eq!(pop_all(&mut queue, 1), ["high", "middle", "low"]);
 }
 
+/// Or a steady stream of new pods would keep an old one waiting for ever.
 #[graded]
 fn among_equals_the_one_that_waits_longest_is_popped_first() {
     let mut queue = SchedulingQueue::default();
@@ -39,6 +41,7 @@ fn among_equals_the_one_that_waits_longest_is_popped_first() {
     assert_eq!(pop_all(&mut queue, 3), ["c", "a", "b"]);
 }
 
+/// A pod that fails again and again takes fewer and fewer turns from the others, and still gets one.
 #[graded]
 fn back_off_doubles_from_one_second_to_ten() {
     let seconds: Vec<u64> = (1..=8).map(|attempts| backoff_after(attempts).as_secs()).collect();
@@ -46,6 +49,7 @@ fn back_off_doubles_from_one_second_to_ten() {
     assert_eq!(backoff_after(u32::MAX).as_secs(), 10);
 }
 
+/// Ten thousand pods that wait for room must not all be tried again because a label changed.
 #[graded]
 fn a_pod_that_fits_nowhere_sleeps_through_events_that_cannot_help_it() {
     let mut queue = SchedulingQueue::default();
@@ -59,6 +63,7 @@ fn a_pod_that_fits_nowhere_sleeps_through_events_that_cannot_help_it() {
     assert_eq!(queued.attempts, 2);
 }
 
+/// An event that comes often must not turn back-off into polling, and must not be lost either.
 #[graded]
 fn an_event_within_the_back_off_wakes_at_its_end() {
     let mut queue = SchedulingQueue::default();
@@ -71,6 +76,7 @@ fn an_event_within_the_back_off_wakes_at_its_end() {
     assert!(queue.pop(at(1_000)).is_some());
 }
 
+/// Insurance against an event that nobody thought of.
 #[graded]
 fn a_pod_that_no_event_helps_is_tried_again_after_five_minutes() {
     let mut queue = SchedulingQueue::default();
@@ -81,6 +87,7 @@ fn a_pod_that_no_event_helps_is_tried_again_after_five_minutes() {
     assert!(queue.pop(at(300_000)).is_some());
 }
 
+/// The scheduler writes the status itself, and would wake the pod with it again and again.
 #[graded]
 fn a_change_of_its_status_does_not_wake_a_pod_and_a_change_of_its_spec_does() {
     let mut queue = SchedulingQueue::default();
@@ -149,6 +156,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 }
 
 proptest! {
+    /// The second opinion has no indexes: it searches a list from end to end.
     #[graded]
     fn the_queue_pops_what_a_plain_list_would(ops in ops()) {
         let (mut queue, mut naive, mut now) = (SchedulingQueue::default(), Naive::default(), 0);

@@ -43,6 +43,7 @@ fn tainted(name: &str, taints: Value) -> std::sync::Arc<k8s_openapi::api::core::
     node_with(name, 1000, 1000, json!({ "spec": { "taints": taints } }))
 }
 
+/// People paste these sentences into search boxes, and tools match on them.
 #[graded]
 fn a_refusal_says_why_in_upstreams_words() {
     let mut said = String::new();
@@ -82,6 +83,7 @@ fn a_refusal_says_why_in_upstreams_words() {
     insta::assert_snapshot!(said);
 }
 
+/// Two pods that listen on one port of one node: one of them would never start.
 #[graded]
 fn a_host_port_is_taken_once_per_node_address_and_protocol() {
     let port = |port: Value| json!({ "containers": [{ "name": "c", "ports": [port] }] });
@@ -98,6 +100,7 @@ fn a_host_port_is_taken_once_per_node_address_and_protocol() {
     assert!(fits(json!({ "containerPort": 80 })), "a container port alone takes nothing of the node");
 }
 
+/// `nodeSelectorTerms` is an "or" of "and"s; upstream chose the empty one to match nothing.
 #[graded]
 fn terms_are_alternatives_and_the_requirements_in_a_term_all_hold() {
     let wants = |terms: Value| {
@@ -118,6 +121,7 @@ fn terms_are_alternatives_and_the_requirements_in_a_term_all_hold() {
     assert!(!wants(json!([])), "no term matches nothing");
 }
 
+/// The older field and the newer one may stand side by side, and neither repeals the other.
 #[graded]
 fn a_selector_and_an_affinity_must_both_hold() {
     let labels = json!({ "metadata": { "labels": { "a": "1" } } });
@@ -132,6 +136,7 @@ fn a_selector_and_an_affinity_must_both_hold() {
     assert!(!goes(json!({ "a": "2" })));
 }
 
+/// As text, "9" is greater than "10".
 #[graded]
 fn gt_and_lt_compare_whole_numbers_and_hold_for_nothing_else() {
     let holds = |operator: &str, bound: &str, actual: Option<&str>| {
@@ -175,6 +180,7 @@ fn the_preferred_terms_that_hold_add_their_weights() {
 }
 
 proptest! {
+    /// A label that is absent is in no set, and therefore not in any.
     #[graded]
     fn in_notin_exists_and_doesnotexist_mean_what_sets_mean(
         actual in prop::option::of("[ab]{1,2}"), values in prop::collection::vec("[ab]{1,2}", 0..3),
@@ -196,6 +202,7 @@ proptest! {
         prop_assert!(!holds("Near"), "an unknown operator holds for nothing");
     }
 
+    /// What a toleration leaves open, it tolerates: `operator: Exists` alone tolerates everything.
     #[graded]
     fn a_toleration_covers_a_taint_if_every_part_that_it_names_agrees(
         key in prop::sample::select(vec!["", "a", "b"]), value in prop::sample::select(vec!["", "x", "y"]),
@@ -264,6 +271,7 @@ proptest! {
         prop_assert_eq!(pod_requests(&pod).get("cpu"), peak + overhead);
     }
 
+    /// The one promise of the filters: what is requested on a node never exceeds what it has.
     #[graded]
     fn a_pod_fits_exactly_where_a_plain_sum_says_so(
         present in prop::collection::vec((0..400i64, 0..400i64), 0..6),

@@ -27,6 +27,7 @@ fn fit_scores(packing: Packing, cache: &Cache) -> Vec<(String, i64)> {
     cache.nodes().map(|node| (node.name().to_owned(), plugin.score(&cycle, node))).collect()
 }
 
+/// The pod counts as if it were there already, or two equal pods would be judged by different rules.
 #[graded]
 fn worst_fit_prefers_the_emptiest_node_and_best_fit_the_fullest_that_fits() {
     let cache = cache_of(&[("empty", 0, 0), ("full", 800, 800), ("half", 500, 500)]);
@@ -36,6 +37,7 @@ fn worst_fit_prefers_the_emptiest_node_and_best_fit_the_fullest_that_fits() {
     assert_eq!(scores(Packing::MostAllocated), named([("empty", 10), ("full", 90), ("half", 60)]));
 }
 
+/// Idle memory on a node without cpu is paid for and cannot be sold.
 #[graded]
 fn hybrid_fills_nodes_but_not_by_stranding_what_is_left() {
     let cache = cache_of(&[("even", 400, 400), ("stranded", 800, 100)]);
@@ -59,6 +61,7 @@ fn a_pod_that_requests_nothing_counts_as_a_small_one_when_nodes_are_scored() {
     assert_eq!(node, "n2", "else any number of them would go to one node");
 }
 
+/// Scores of different plugins can be added only if they have one scale.
 #[graded]
 fn stretching_gives_the_largest_a_hundred_and_reversing_turns_round() {
     let stretched = |scores: &[i64], reverse| {
@@ -72,6 +75,7 @@ fn stretching_gives_the_largest_a_hundred_and_reversing_turns_round() {
     assert_eq!(stretched(&[0, 0], true), [100, 100], "no objection anywhere: all are best");
 }
 
+/// A preference gives way when there is nothing else; that is what tells it from a filter.
 #[graded]
 fn a_taint_that_prefers_no_pods_is_avoided_but_not_forbidden() {
     let mut cache = Cache::default();
@@ -84,6 +88,7 @@ fn a_taint_that_prefers_no_pods_is_avoided_but_not_forbidden() {
     assert_eq!(schedule(&cache, &pod, &profile, 0).expect("may run").node, "b-clean");
 }
 
+/// A random tie spreads load, and as an argument it can be replayed.
 #[graded]
 fn equally_good_nodes_are_told_apart_by_the_tie_alone() {
     let mut cache = Cache::default();
@@ -101,6 +106,7 @@ fn packing() -> impl Strategy<Value = Packing> {
 }
 
 proptest! {
+    /// A plugin that leaves its range outvotes all others, whatever the weights say.
     #[graded]
     fn every_normalised_score_is_within_0_and_100_and_the_total_is_their_weighted_sum(
         nodes in prop::collection::vec((1..2000i64, 1..2000i64, 0..3usize, any::<bool>()), 1..6),
@@ -131,6 +137,7 @@ proptest! {
         prop_assert_eq!(totals.into_iter().map(|(_, total)| total).collect::<Vec<_>>(), expected);
     }
 
+    /// A law in place of examples: which way the score must move.
     #[graded]
     fn more_load_never_raises_a_worst_fit_score_nor_lowers_a_best_fit_score(
         load in 0..900i64, more in 0..100i64,

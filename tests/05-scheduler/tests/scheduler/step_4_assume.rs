@@ -78,6 +78,7 @@ fn a_refusal_of_what_the_watch_shows_bound_changes_nothing() {
     assert_eq!(next(&mut scheduler, 40), "default/b waits", "its room stays taken");
 }
 
+/// A late refusal is about an assumption, and this is none any more.
 #[graded]
 fn what_the_watch_has_confirmed_is_not_forgotten() {
     let mut cache = Cache::default();
@@ -89,6 +90,7 @@ fn what_the_watch_has_confirmed_is_not_forgotten() {
     assert!(schedule(&cache, &pod_asking("b", 700, 0), &profile(), 0).is_err());
 }
 
+/// Somebody else bound it: another scheduler, or a person.
 #[graded]
 fn if_the_watch_shows_another_node_than_assumed_the_watch_is_right() {
     let mut cache = Cache::default();
@@ -101,6 +103,7 @@ fn if_the_watch_shows_another_node_than_assumed_the_watch_is_right() {
     assert_eq!(decision.node, "n1");
 }
 
+/// Two schedulers share a cluster by leaving each other's pods alone.
 #[graded]
 fn only_pods_that_ask_for_this_scheduler_are_placed() {
     let mut scheduler = Scheduler::new("default-scheduler", profile());
@@ -112,6 +115,7 @@ fn only_pods_that_ask_for_this_scheduler_are_placed() {
     assert!(matches!(scheduler.poll(at(0), 0), Some(Action::Bind { .. })));
 }
 
+/// Each write of a condition wakes every watcher of the pod, the scheduler too.
 #[graded]
 fn a_pod_that_waits_says_so_once() {
     let mut scheduler = Scheduler::new("default-scheduler", profile());
@@ -288,6 +292,8 @@ impl Run {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
+    /// Watches lag, answers are lost, the scheduler is killed: a small world in which all of that
+    /// happens.
     #[graded]
     fn whatever_the_order_of_events_no_node_is_over_committed_and_what_fits_is_placed(steps in steps()) {
         let scheduler = Scheduler::new("default-scheduler", profile());

@@ -34,6 +34,8 @@ fn replica(index: usize) -> Arc<Pod> {
     owned(&pod_asking(&format!("r{index}"), 10, 10), "set")
 }
 
+/// A node that fails should not take both, though the score of room alone would put both on the idle
+/// one.
 #[graded]
 fn two_replicas_land_on_two_nodes_even_if_one_node_is_busier() {
     let mut cache = Cache::default();
@@ -44,6 +46,7 @@ fn two_replicas_land_on_two_nodes_even_if_one_node_is_busier() {
     assert_eq!(counts, BTreeMap::from([("busy".to_owned(), 1), ("idle".to_owned(), 1)]));
 }
 
+/// Nothing says that they belong together.
 #[graded]
 fn pods_without_an_owner_do_not_care() {
     let mut cache = Cache::default();
@@ -54,6 +57,7 @@ fn pods_without_an_owner_do_not_care() {
     assert_eq!(counts.len(), 1, "best fit alone fills one node: {counts:?}");
 }
 
+/// A zone fails as a whole; two hosts in it are one failure.
 #[graded]
 fn replicas_spread_over_zones_before_they_double_up_in_one() {
     let mut cache = Cache::default();
@@ -83,6 +87,7 @@ fn constrained(name: &str, when: &str, max_skew: i64) -> Arc<Pod> {
     Arc::new(pod)
 }
 
+/// A node in no domain cannot keep the domains even.
 #[graded]
 fn a_node_without_the_key_is_refused_by_a_constraint_that_must_hold() {
     let mut cache = Cache::default();
@@ -96,6 +101,7 @@ fn a_node_without_the_key_is_refused_by_a_constraint_that_must_hold() {
     assert!(schedule(&cache, &constrained("p", "ScheduleAnyway", 1), &profile(), 0).is_ok());
 }
 
+/// The emptiest domain counts even when nothing can be placed there: that is what "must" means.
 #[graded]
 fn a_domain_that_is_ahead_is_refused_until_the_others_catch_up() {
     let mut cache = Cache::default();
@@ -158,6 +164,7 @@ fn a_zone_in_which_the_pod_may_not_run_is_not_the_emptiest() {
 }
 
 proptest! {
+    /// Spreading by score alone is exact when nothing else speaks against it.
     #[graded]
     fn replicas_on_equal_nodes_differ_by_one_at_most(nodes in 1..6usize, replicas in 0..20usize) {
         let mut cache = Cache::default();
@@ -171,6 +178,7 @@ proptest! {
         prop_assert!(most - least <= 1, "{:?}", counts);
     }
 
+    /// After every single decision, not only at the end.
     #[graded]
     fn no_zone_ever_gets_further_ahead_than_max_skew(
         zones in prop::collection::vec(0..3u8, 1..7), replicas in 0..15usize, max_skew in 1..4i64,

@@ -40,6 +40,7 @@ fn names(pods: &[Arc<Pod>]) -> Vec<&str> {
     pods.iter().map(|pod| pod.metadata.name.as_deref().expect("a name")).collect()
 }
 
+/// A number and a template: that is all a ReplicaSet knows.
 #[graded]
 fn missing_pods_are_created_and_surplus_ones_deleted() {
     let pods = [mine("a", json!({})), mine("b", json!({}))];
@@ -49,6 +50,7 @@ fn missing_pods_are_created_and_surplus_ones_deleted() {
     assert_eq!(plan_for(&set(0, json!({})), &pods).delete.len(), 2);
 }
 
+/// Waiting for a pod that is going away to be gone would leave the service short all that time.
 #[graded]
 fn pods_that_have_ended_or_are_going_do_not_count() {
     let pods = [
@@ -59,6 +61,7 @@ fn pods_that_have_ended_or_are_going_do_not_count() {
     assert_eq!(plan_for(&set(2, json!({})), &pods).create, 2);
 }
 
+/// Two sets with overlapping selectors must not take each other's pods in turns, for ever.
 #[graded]
 fn the_owner_reference_decides_and_the_selector_decides_only_what_has_no_owner() {
     let other = json!({ "metadata": { "ownerReferences": owner("ReplicaSet", "other") } });
@@ -77,6 +80,7 @@ fn the_owner_reference_decides_and_the_selector_decides_only_what_has_no_owner()
     assert_eq!((plan.create, plan.delete.len()), (0, 0));
 }
 
+/// Or it would fight the garbage collector over its own pods.
 #[graded]
 fn a_set_that_is_going_away_adopts_creates_and_deletes_nothing() {
     let going = json!({ "metadata": { "deletionTimestamp": text(0) } });
@@ -84,6 +88,7 @@ fn a_set_that_is_going_away_adopts_creates_and_deletes_nothing() {
     assert!(plan_for(&set(3, going), &pods).is_empty());
 }
 
+/// What the cache does not show may exist already.
 #[graded]
 fn nothing_is_created_while_the_cache_lags() {
     let (set, pods) = (set(3, json!({})), [mine("a", json!({})), pod("b", json!({}))]);
@@ -93,6 +98,7 @@ fn nothing_is_created_while_the_cache_lags() {
     assert_eq!(names(&plan.adopt), ["b"], "adopting twice does no harm");
 }
 
+/// A quota that refuses the first pod would refuse the other 499 as well.
 #[graded]
 fn pods_are_created_in_batches_that_double() {
     assert_eq!(slow_start(0), Vec::<usize>::new());
@@ -111,6 +117,7 @@ proptest! {
     }
 }
 
+/// Upstream's order, line by line.
 #[graded]
 fn the_pods_that_are_missed_least_go_first() {
     let ready = |since: i64, more: Value| {
@@ -146,6 +153,7 @@ fn the_pods_that_are_missed_least_go_first() {
 }
 
 proptest! {
+    /// A controller that is restarted between two looks must choose the same victims.
     #[graded]
     fn the_order_of_deletion_does_not_depend_on_the_order_of_the_cache(
         kinds in prop::collection::vec((0..2u8, 0..2u8, 0..3i64), 1..8), turn in 0..8usize,
@@ -168,6 +176,7 @@ proptest! {
     }
 }
 
+/// Acting on half of one's own writes does the other half twice.
 #[graded]
 fn expectations_hold_until_every_creation_and_deletion_was_seen() {
     let mut expectations = Expectations::default();
@@ -182,6 +191,7 @@ fn expectations_hold_until_every_creation_and_deletion_was_seen() {
     assert!(expectations.satisfied("set", at(1)));
 }
 
+/// An event that is lost must cost time, and not the set.
 #[graded]
 fn what_never_arrives_is_given_up_after_five_minutes() {
     let mut expectations = Expectations::default();
@@ -314,6 +324,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
+    /// A world whose watch lags and whose controller is killed: two pods for one that was missing is
+    /// the classic mistake.
     #[graded]
     fn however_the_cache_lags_the_set_arrives_and_never_has_more_than_was_ever_wanted(steps in steps()) {
         let mut world = World::new();

@@ -110,6 +110,7 @@ fn story(plan: &Plan) -> String {
     out
 }
 
+/// Each to the careful side: rather one pod more than one too few.
 #[graded]
 fn percentages_of_surge_round_up_and_of_unavailable_round_down() {
     let of = |replicas, surge: Value, unavailable: Value| {
@@ -134,6 +135,7 @@ proptest! {
     }
 }
 
+/// The upper promise: never more than `replicas` + `maxSurge`.
 #[graded]
 fn the_new_set_gets_what_replicas_and_surge_leave_room_for() {
     let web = deployment(10, strategy(json!(3), json!(2)));
@@ -145,6 +147,8 @@ fn the_new_set_gets_what_replicas_and_surge_leave_room_for() {
     assert_eq!(new_size(&recreate, 99, 0), 10);
 }
 
+/// The lower promise: never fewer available than `replicas` - `maxUnavailable`. What is broken does not
+/// count, so it goes first.
 #[graded]
 fn unhealthy_old_pods_go_first_and_healthy_ones_as_far_as_availability_allows() {
     let web = deployment(10, strategy(json!(3), json!(2)));
@@ -163,6 +167,7 @@ fn unhealthy_old_pods_go_first_and_healthy_ones_as_far_as_availability_allows() 
     assert_eq!(shrink(&[set("web:1", 8, 8, json!({}))], &new), [(0, 3)]);
 }
 
+/// The status counts pods that the last change may be taking away just now.
 #[graded]
 fn a_status_older_than_the_size_is_not_believed() {
     let web = deployment(4, strategy(json!(0), json!(1)));
@@ -206,6 +211,7 @@ proptest! {
     }
 }
 
+/// There is nothing old to be careful about.
 #[graded]
 fn a_new_deployment_creates_its_set_at_full_size() {
     let plan = plan_for(&deployment(2, json!({})), &[], 0);
@@ -216,6 +222,7 @@ fn a_new_deployment_creates_its_set_at_full_size() {
     insta::assert_snapshot!(story(&plan));
 }
 
+/// `kubectl rollout status` waits for these words.
 #[graded]
 fn a_rollout_that_moves_says_so_and_one_that_is_done_too() {
     let progressing = json!({ "status": { "observedGeneration": 1, "replicas": 2, "updatedReplicas": 2 } });
@@ -225,6 +232,7 @@ fn a_rollout_that_moves_says_so_and_one_that_is_done_too() {
     insta::assert_snapshot!(format!("{}\n{}", story(&moving), story(&done)));
 }
 
+/// Pipelines give up by this condition; nothing is rolled back by itself.
 #[graded]
 fn a_rollout_that_stands_still_misses_its_deadline() {
     let since = |seconds: i64| {
@@ -254,6 +262,7 @@ fn a_rollout_that_stands_still_misses_its_deadline() {
     insta::assert_snapshot!(story(&plan_for(&deployment(2, since(0)), &sets, 61)));
 }
 
+/// A rollback is a rollout like any other, and history grows forward only.
 #[graded]
 fn going_back_to_an_old_template_takes_up_its_old_set_under_a_new_revision() {
     let sets = [set("web:1", 0, 0, revision(1)), set("web:2", 2, 2, revision(2))];
@@ -267,6 +276,7 @@ fn going_back_to_an_old_template_takes_up_its_old_set_under_a_new_revision() {
     assert!(plan.actions.contains(&Action::SetRevision(3)));
 }
 
+/// Several changes of a template can be made one rollout, while the number still follows the load.
 #[graded]
 fn a_paused_deployment_scales_and_does_not_roll() {
     let paused = json!({ "spec": { "paused": true, "template": { "spec": {
@@ -278,6 +288,7 @@ fn a_paused_deployment_scales_and_does_not_roll() {
     insta::assert_snapshot!(story(&plan_for(&deployment(5, paused), &[set("web:1", 2, 2, desired)], 0)));
 }
 
+/// Whoever chooses `Recreate` has something that two versions must not share.
 #[graded]
 fn recreate_waits_until_every_old_pod_is_gone() {
     let recreate = deployment(2, json!({ "spec": { "strategy": { "type": "Recreate" } } }));
@@ -294,6 +305,7 @@ fn recreate_waits_until_every_old_pod_is_gone() {
     assert!(creates(&plan_for(&recreate, &[old(0, 0)], 0)));
 }
 
+/// Each old set is a template to go back to, and an object that everybody lists.
 #[graded]
 fn beyond_the_history_limit_the_oldest_empty_sets_are_deleted() {
     let status = json!({ "spec": { "revisionHistoryLimit": 2 } });

@@ -206,21 +206,25 @@ fn trace(deployment: Deployment) -> String {
     out
 }
 
+/// The whole rollout, plan by plan.
 #[graded]
 fn a_rolling_update_goes_in_steps_of_what_the_bounds_allow() {
     insta::assert_snapshot!(trace(deployment(4, json!({}))));
 }
 
+/// A cluster without room for one more pod can still be updated.
 #[graded]
 fn a_rolling_update_without_surge_takes_away_before_it_adds() {
     insta::assert_snapshot!(trace(deployment(3, strategy(json!(0), json!(1)))));
 }
 
+/// That is its price, and its purpose.
 #[graded]
 fn recreate_has_a_moment_without_any_pod() {
     insta::assert_snapshot!(trace(deployment(3, json!({ "spec": { "strategy": { "type": "Recreate" } } }))));
 }
 
+/// Level, not edge: it matters what is wanted now, and not which way it came.
 #[graded]
 fn a_rollout_that_is_turned_back_half_way_ends_with_the_first_template() {
     let mut world = World::new(deployment(4, json!({})));
@@ -274,6 +278,7 @@ fn apply(world: &mut World, step: &Step) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
+    /// Whatever order pods, statuses and plans come in, both promises hold after each step.
     #[graded]
     fn no_step_breaks_max_surge_or_max_unavailable_and_the_end_is_the_new_template(
         replicas in 1..10i32, surge in bound(), unavailable in bound(),
@@ -295,6 +300,7 @@ proptest! {
         prop_assert_eq!(status.available_replicas, Some(replicas));
     }
 
+    /// A load peak does not wait for the end of an update.
     #[graded]
     fn scaling_in_the_middle_of_a_rollout_ends_at_the_new_size_and_template(
         replicas in 1..10i32, surge in bound(), unavailable in bound(), recreate in any::<bool>(),

@@ -51,6 +51,7 @@ fn state(service: &Service, pod: &Arc<Pod>) -> Option<(bool, bool, bool)> {
     ))
 }
 
+/// A pod that is going away may finish what it has, and gets nothing new.
 #[graded]
 fn ready_means_serving_and_not_terminating_unless_the_service_publishes_all() {
     let unready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "False" }] } });
@@ -69,6 +70,7 @@ fn ready_means_serving_and_not_terminating_unless_the_service_publishes_all() {
     assert_eq!(state(&publishes, &leaving), Some((true, true, true)));
 }
 
+/// Its address may be given to another pod the next moment.
 #[graded]
 fn a_pod_without_an_address_or_that_has_ended_is_no_endpoint() {
     assert_eq!(state(&service(json!({})), &web_pod("a", "", json!({}))), None);
@@ -76,6 +78,7 @@ fn a_pod_without_an_address_or_that_has_ended_is_no_endpoint() {
     assert_eq!(state(&service(json!({})), &ended), None);
 }
 
+/// So that a new version may listen elsewhere under the old name.
 #[graded]
 fn a_target_port_is_a_number_or_a_name_that_each_pod_resolves_for_itself() {
     let one = web_pod("a", "1.1.1.1", json!({}));
@@ -91,6 +94,7 @@ fn a_target_port_is_a_number_or_a_name_that_each_pod_resolves_for_itself() {
     assert_eq!(port(json!({ "targetPort": "http", "protocol": "UDP" })), None, "the name of a TCP port");
 }
 
+/// Proxies read slices; people and old tools read Endpoints.
 #[graded]
 fn a_service_and_its_pods_become_one_slice_and_one_endpoints_object() {
     let headless = service(json!({ "spec": { "clusterIP": "None" } }));
@@ -103,6 +107,7 @@ fn a_service_and_its_pods_become_one_slice_and_one_endpoints_object() {
     insta::assert_json_snapshot!("endpoints", plan_endpoints(&headless, &targets, None));
 }
 
+/// A slice says its ports once, for all its endpoints.
 #[graded]
 fn pods_that_resolve_a_port_differently_need_slices_of_their_own() {
     let other = json!({ "spec": { "containers": [{ "name": "c", "ports": [{ "name": "http", "containerPort": 81 }] }] } });
@@ -111,6 +116,7 @@ fn pods_that_resolve_a_port_differently_need_slices_of_their_own() {
     assert_eq!(plan_slices(&web, &targets(&web, &pods), &[]).create.len(), 2);
 }
 
+/// A sign that the Service was seen, and has no endpoints: not the same as no news.
 #[graded]
 fn a_service_without_pods_keeps_one_empty_slice() {
     let web = service(json!({}));
@@ -121,6 +127,7 @@ fn a_service_without_pods_keeps_one_empty_slice() {
     assert!(plan_slices(&web, &[], &stored).is_empty());
 }
 
+/// In a cluster of a thousand nodes each slice written is sent a thousand times.
 #[graded]
 fn one_pods_change_writes_one_slice_and_leaves_the_others_alone() {
     let web = service(json!({}));

@@ -69,6 +69,7 @@ fn taints(node: &Node) -> Vec<String> {
     lines
 }
 
+/// Ten seconds between renewals and forty of grace: three may be lost.
 #[graded]
 fn a_node_that_renews_its_lease_stays_ready() {
     let mut monitor = monitor(1.0);
@@ -79,6 +80,7 @@ fn a_node_that_renews_its_lease_stays_ready() {
     }
 }
 
+/// Unknown, and not False: nobody said that it is broken.
 #[graded]
 fn a_silent_node_becomes_unknown_after_the_grace_and_not_before() {
     let mut monitor = monitor(1.0);
@@ -112,6 +114,7 @@ fn a_silent_node_becomes_unknown_after_the_grace_and_not_before() {
     );
 }
 
+/// And a second look at the same silence plans nothing new.
 #[graded]
 fn a_lost_node_is_tainted_while_another_is_well_and_clean_again_when_it_returns() {
     let mut monitor = monitor(1.0);
@@ -137,6 +140,7 @@ fn a_lost_node_is_tainted_while_another_is_well_and_clean_again_when_it_returns(
     assert!(is_ready(&nodes[0]) && taints(&nodes[0]).is_empty(), "{:?}", taints(&nodes[0]));
 }
 
+/// Pods may have more patience with a node that speaks.
 #[graded]
 fn a_node_that_says_it_is_not_ready_gets_another_taint_than_one_that_says_nothing() {
     let mut monitor = monitor(1.0);
@@ -153,6 +157,7 @@ fn a_node_that_says_it_is_not_ready_gets_another_taint_than_one_that_says_nothin
     );
 }
 
+/// Then it is more likely this controller that has lost its network.
 #[graded]
 fn if_all_nodes_are_silent_nobody_is_evicted() {
     let mut monitor = monitor(1.0);
@@ -167,6 +172,7 @@ fn if_all_nodes_are_silent_nobody_is_evicted() {
     }
 }
 
+/// A mistake of this loop must not empty a cluster before somebody sees it.
 #[graded]
 fn evictions_begin_at_no_more_than_the_given_rate() {
     let mut monitor = monitor(0.1);
@@ -186,6 +192,7 @@ fn evictions_begin_at_no_more_than_the_given_rate() {
     assert_eq!(evicting, [1, 1, 1, 2, 3], "one node in ten seconds");
 }
 
+/// A taint that a person set is not this controller's to take away.
 #[graded]
 fn taints_of_others_are_left_alone_and_a_cordon_is_shown_as_one() {
     let mut monitor = monitor(1.0);
@@ -206,6 +213,7 @@ fn no_execute(key: &str, since: i64) -> (Taint, Timestamp) {
     (object(json!({ "key": key, "effect": "NoExecute" })), at(since))
 }
 
+/// Each pod says for itself how long it can wait for its node to come back.
 #[graded]
 fn a_pod_leaves_when_its_patience_with_a_taint_is_over() {
     let tolerating = |tolerations: Value| pod("p", json!({ "spec": { "tolerations": tolerations } }));
@@ -225,6 +233,7 @@ fn a_pod_leaves_when_its_patience_with_a_taint_is_over() {
     assert_eq!(evict_at(&going, &taint), None);
 }
 
+/// Watches of pods and nodes are not in step: a node may only seem to be gone.
 #[graded]
 fn pods_of_nodes_that_are_gone_are_collected_after_a_quarantine() {
     let mut collector = PodCollector::default();
@@ -240,6 +249,7 @@ fn pods_of_nodes_that_are_gone_are_collected_after_a_quarantine() {
     assert!(collector.plan(&pods, &nodes, at(60)).is_empty(), "the quarantine begins anew");
 }
 
+/// Only a kubelet confirms a deletion, and this pod never had one.
 #[graded]
 fn a_pod_that_was_deleted_before_it_had_a_node_is_collected_at_once() {
     let pods =
@@ -248,6 +258,7 @@ fn a_pod_that_was_deleted_before_it_had_a_node_is_collected_at_once() {
     assert_eq!(doomed[0].1, Reason::NeverScheduled);
 }
 
+/// What was saved up is limited: a quiet night must not allow a wild morning.
 #[graded]
 fn a_bucket_gives_its_burst_and_then_its_rate() {
     let mut bucket = TokenBucket::new(0.5, 2);
@@ -255,6 +266,7 @@ fn a_bucket_gives_its_burst_and_then_its_rate() {
     assert_eq!(takes, [true, true, false, false, true, false, true, true, true, false]);
 }
 
+/// Routes and pods live on it; a node that asks again must hear the same.
 #[graded]
 fn nodes_get_the_lowest_free_network_and_keep_it() {
     let mut networks = CidrAllocator::new("10.244.0.0/16", 24).expect("a network");
@@ -266,6 +278,7 @@ fn nodes_get_the_lowest_free_network_and_keep_it() {
     assert_eq!(networks.allocate("c").as_deref(), Ok("10.244.1.0/24"));
 }
 
+/// A node without a network is a sentence in an event, and no crash.
 #[graded]
 fn a_network_that_is_full_or_malformed_says_so() {
     let mut tiny = CidrAllocator::new("10.0.0.0/23", 24).expect("a network");
@@ -279,6 +292,7 @@ fn a_network_that_is_full_or_malformed_says_so() {
 }
 
 proptest! {
+    /// Two pods with one address: packets would reach either.
     #[graded]
     fn no_two_nodes_share_a_network(
         prefix in 8..24u8, extra in 0..6u8, steps in prop::collection::vec((0..20u8, any::<bool>()), 0..60),

@@ -47,6 +47,7 @@ fn states(list: &[(&str, OwnerState)]) -> BTreeMap<String, OwnerState> {
     list.iter().map(|(uid, state)| ((*uid).to_owned(), *state)).collect()
 }
 
+/// Nobody keeps a list of what must go with it; the graph is asked.
 #[graded]
 fn when_an_owner_goes_its_dependents_are_looked_at() {
     let mut graph = Graph::default();
@@ -58,6 +59,7 @@ fn when_an_owner_goes_its_dependents_are_looked_at() {
     assert_eq!(checks(&graph.handle_gone("owner")), ["a"]);
 }
 
+/// Its owner may be late, or may never have been.
 #[graded]
 fn a_dependent_of_an_owner_that_no_watch_has_shown_is_looked_at() {
     let mut graph = Graph::default();
@@ -65,6 +67,7 @@ fn a_dependent_of_an_owner_that_no_watch_has_shown_is_looked_at() {
     assert_eq!(checks(&graph.handle(identity(&dependent), &dependent)), ["a"]);
 }
 
+/// It waits for the last of them, and somebody must notice.
 #[graded]
 fn an_owner_in_foreground_deletion_is_looked_at_with_its_dependents_and_again_when_one_goes() {
     let mut graph = Graph::default();
@@ -76,6 +79,7 @@ fn an_owner_in_foreground_deletion_is_looked_at_with_its_dependents_and_again_wh
     assert_eq!(checks(&graph.handle_gone("a")), ["owner"]);
 }
 
+/// Its dependents must forget it before it goes.
 #[graded]
 fn an_owner_that_orphans_is_put_on_the_other_list() {
     let mut graph = Graph::default();
@@ -87,6 +91,7 @@ fn an_owner_that_orphans_is_put_on_the_other_list() {
     assert!(graph.handle(identity(&leaving), &leaving).orphan.is_empty(), "once is enough");
 }
 
+/// And one about which nothing is known must be respected.
 #[graded]
 fn one_solid_owner_is_enough_to_stay_and_the_lost_ones_are_dropped() {
     let graph = Graph::default();
@@ -106,6 +111,7 @@ fn one_solid_owner_is_enough_to_stay_and_the_lost_ones_are_dropped() {
     assert_eq!(crate::heart::gc::judge(&free, &BTreeMap::new(), &graph), Verdict::Keep);
 }
 
+/// An object that is about to orphan its own dependents must still do so.
 #[graded]
 fn what_is_deleted_keeps_the_way_of_deletion_that_its_finalizers_ask_for() {
     let graph = Graph::default();
@@ -120,6 +126,7 @@ fn what_is_deleted_keeps_the_way_of_deletion_that_its_finalizers_ask_for() {
     assert_eq!(policy(&with("example.com/f")), "Background");
 }
 
+/// From the owner to the leaves, and from the leaves back.
 #[graded]
 fn foreground_deletion_goes_down_the_tree_and_comes_back_up() {
     let mut graph = Graph::default();
@@ -141,6 +148,7 @@ fn foreground_deletion_goes_down_the_tree_and_comes_back_up() {
     assert_eq!(judge(&owner, &BTreeMap::new(), &graph), Verdict::RemoveForeground);
 }
 
+/// `blockOwnerDeletion` is what makes an owner wait.
 #[graded]
 fn a_dependent_that_does_not_block_is_not_waited_for() {
     let mut graph = Graph::default();
@@ -322,6 +330,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
+    /// Watches lag and come in any order between kinds; in the end both halves must hold.
     #[graded]
     fn no_orphan_stays_and_nothing_with_a_living_owner_is_deleted(steps in steps()) {
         let mut world = World::default();

@@ -26,6 +26,7 @@ fn remaining() -> Content {
     }
 }
 
+/// Even if it is empty.
 #[graded]
 fn a_namespace_that_nobody_deleted_is_left_alone() {
     let mut alive = namespace(json!({}));
@@ -33,6 +34,7 @@ fn a_namespace_that_nobody_deleted_is_left_alone() {
     assert_eq!(judge(&alive, &Content::default(), at(0)), Verdict::NotTerminating);
 }
 
+/// Each finalizer belongs to somebody who has still something to do.
 #[graded]
 fn an_empty_namespace_loses_our_finalizer_and_keeps_the_others() {
     assert_eq!(judge(&namespace(json!({})), &Content::default(), at(0)), Verdict::Finalize(vec![]));
@@ -41,6 +43,7 @@ fn an_empty_namespace_loses_our_finalizer_and_keeps_the_others() {
     assert_eq!(verdict, Verdict::Finalize(vec!["example.com/f".to_owned()]));
 }
 
+/// A namespace that hangs in Terminating is a common question, and the answer stands there.
 #[graded]
 fn what_is_left_is_shown_in_conditions() {
     let Verdict::Wait(Some(status)) = judge(&namespace(json!({})), &remaining(), at(0)) else {
@@ -54,6 +57,7 @@ fn what_is_left_is_shown_in_conditions() {
     insta::assert_snapshot!(lines.join("\n"));
 }
 
+/// A status that is written at each look wakes its own writer.
 #[graded]
 fn the_same_content_is_no_news() {
     let mut waiting = namespace(json!({}));
@@ -64,6 +68,7 @@ fn the_same_content_is_no_news() {
     assert_eq!(judge(&waiting, &remaining(), at(60)), Verdict::Wait(None));
 }
 
+/// They would stay behind, under a name that no longer exists.
 #[graded]
 fn a_kind_that_could_not_be_looked_at_may_still_have_objects() {
     for content in [
