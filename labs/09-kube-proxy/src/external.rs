@@ -47,8 +47,8 @@ fn capture_addresses(plan: &Plan<'_>) -> Vec<(Table, &'static str, String)> {
             rules.push((Table::Nat, names::SERVICES, rule));
         }
         if let Verdict::Refuse(why) = &plan.external {
-            let rule = format!("-m comment --comment \"{name} {why}\" {packets} -j {}", why.target());
-            rules.push((Table::Filter, names::EXTERNAL_SERVICES, rule));
+            let refused = why.rule(name, &packets);
+            rules.push((Table::Filter, names::EXTERNAL_SERVICES, refused));
         }
     }
     if has_firewall(plan) {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use crate::model::{Endpoint, ServicePort};
+use crate::model::{Endpoint, ServicePort, ServicePortName};
 use crate::names;
 use crate::reach::{Reach, reach};
 use crate::rules::{Config, Rules, Table};
@@ -27,11 +27,13 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub fn target(self) -> &'static str {
-        match self {
+    /// The rule that refuses `packets`, and says why in its comment.
+    pub fn rule(self, name: &ServicePortName, packets: &str) -> String {
+        let target = match self {
             Self::NoEndpoints => "REJECT",
             Self::NoLocalEndpoints => "DROP",
-        }
+        };
+        format!("-m comment --comment \"{name} {self}\" {packets} -j {target}")
     }
 }
 

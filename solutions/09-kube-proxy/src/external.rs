@@ -40,8 +40,7 @@ pub fn capture_node_port(plan: &Plan<'_>) -> Vec<(Table, &'static str, String)> 
     if let Verdict::Refuse(why) = &plan.external {
         // The filter table has no KUBE-NODEPORTS in front, so this rule asks for a local address.
         let packets = format!("-m addrtype --dst-type LOCAL -m {protocol} -p {protocol} --dport {port}");
-        let rule = format!("-m comment --comment \"{name} {why}\" {packets} -j {}", why.target());
-        rules.push((Table::Filter, names::EXTERNAL_SERVICES, rule));
+        rules.push((Table::Filter, names::EXTERNAL_SERVICES, why.rule(name, &packets)));
     }
     rules
     // lab:end
@@ -61,8 +60,8 @@ fn capture_addresses(plan: &Plan<'_>) -> Vec<(Table, &'static str, String)> {
             rules.push((Table::Nat, names::SERVICES, rule));
         }
         if let Verdict::Refuse(why) = &plan.external {
-            let rule = format!("-m comment --comment \"{name} {why}\" {packets} -j {}", why.target());
-            rules.push((Table::Filter, names::EXTERNAL_SERVICES, rule));
+            let refused = why.rule(name, &packets);
+            rules.push((Table::Filter, names::EXTERNAL_SERVICES, refused));
         }
     }
     if has_firewall(plan) {

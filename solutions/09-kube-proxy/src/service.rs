@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use crate::model::{Endpoint, ServicePort};
+use crate::model::{Endpoint, ServicePort, ServicePortName};
 use crate::names;
 use crate::reach::{Reach, reach};
 use crate::rules::{Config, Rules, Table};
@@ -27,11 +27,13 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub fn target(self) -> &'static str {
-        match self {
+    /// The rule that refuses `packets`, and says why in its comment.
+    pub fn rule(self, name: &ServicePortName, packets: &str) -> String {
+        let target = match self {
             Self::NoEndpoints => "REJECT",
             Self::NoLocalEndpoints => "DROP",
-        }
+        };
+        format!("-m comment --comment \"{name} {self}\" {packets} -j {target}")
     }
 }
 
@@ -124,11 +126,7 @@ pub fn capture_cluster_ip(plan: &Plan<'_>) -> Vec<(Table, &'static str, String)>
             names::SERVICES,
             format!("-m comment --comment \"{name} cluster IP\" {packets} -j {chain}"),
         )],
-        Verdict::Refuse(why) => vec![(
-            Table::Filter,
-            names::SERVICES,
-            format!("-m comment --comment \"{name} {why}\" {packets} -j {}", why.target()),
-        )],
+        Verdict::Refuse(why) => vec![(Table::Filter, names::SERVICES, why.rule(name, &packets))],
     }
     // lab:end
 }

@@ -75,6 +75,15 @@ fn a_file_that_the_layer_brings_stays_though_the_layer_hides_the_name() {
     assert_eq!(ops, [make("f", Kind::File)]);
 }
 
+/// What is gone is gone: nobody can walk through a link that the layer itself has taken away again.
+#[graded]
+fn a_link_that_went_with_its_directory_is_in_nobodys_way() {
+    let link = Entry { path: "d/l", kind: Kind::Symlink, link: "/" };
+    let entries = [entry("d", Kind::Dir), link, entry("d", Kind::File), entry("d", Kind::Dir)];
+    let ops = plan(&[&entries[..], &[entry("d/l/x", Kind::File)]].concat());
+    assert!(ops.is_ok(), "the link was replaced together with the directory that it lay in: {ops:?}");
+}
+
 #[graded]
 fn other_names_of_aufs_mean_nothing() {
     assert_eq!(plan(&[entry(".wh..wh.plnk", Kind::Dir), entry(".wh..wh.aufs", Kind::File)]), Ok(vec![]));

@@ -1,9 +1,7 @@
 use graded::graded;
 use proptest::prelude::*;
 
-use crate::heart::image::{
-    ImageConfig, ImageError, RunConfig, chain_ids, command_line, digest, environment, working_dir,
-};
+use crate::heart::image::{ImageError, RunConfig, chain_ids, command_line, digest, environment};
 use crate::heart::reference::Reference;
 use crate::strings;
 

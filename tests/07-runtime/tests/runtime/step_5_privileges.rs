@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use crate::heart::capabilities::{ALL, DEFAULT, NAMES, bits, effective, names};
-use crate::heart::process::{Found, StartError, User, find_executable, resolve_user, signal_number};
+use crate::heart::process::{Found, StartError, User, find_executable, resolve_user};
 use crate::heart::spec::UserSpec;
 use crate::strings;
 

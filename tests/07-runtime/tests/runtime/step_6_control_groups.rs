@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
-use crate::heart::cgroups::{CgroupPlan, Hierarchies, Limits, choose, mounts, oom_kills, plan};
+use crate::heart::cgroups::{CgroupPlan, Hierarchies, Limits, choose, mounts, plan};
 
 const V1: &str = "\
 25 30 0:22 / /sys/fs/cgroup rw,relatime shared:9 - tmpfs cgroup rw,mode=755

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::heart::ops::listing;
 use crate::heart::rootfs::plan_sandbox;
-use crate::heart::sandbox::{Dns, cgroup_path, hosts, log_path, resolv_conf, sysctl_allowed};
+use crate::heart::sandbox::{Dns, cgroup_path, resolv_conf, sysctl_allowed};
 use crate::heart::spec::SandboxSetup;
 use crate::strings;
 

@@ -4,11 +4,11 @@ use std::net::Ipv4Addr;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::heart::cni::{addresses, parse_conf, plugin_input, result, template};
+use crate::heart::cni::{parse_conf, plugin_input, template};
 use crate::heart::network::{
-    Cidr, GATEWAY, NetOp, NodeNet, RouteOp, Side, allocate, host_link, plan_attach, plan_routes,
+    Cidr, GATEWAY, NetOp, NodeNet, RouteOp, Side, allocate, plan_attach, plan_routes,
 };
 
 fn cidr(text: &str) -> Cidr {

@@ -2,8 +2,7 @@ use graded::graded;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use crate::heart::logs::{LineWriter, MAX_LINE, Stream, parse, timestamp};
-use crate::heart::process::{Ended, exit_reason};
+use crate::heart::logs::{LineWriter, MAX_LINE, Stream, parse};
 
 fn now() -> Timestamp {
     "2006-01-02T15:04:05.000000007Z".parse().expect("a time")

@@ -83,6 +83,16 @@ fn work_that_failed_waits_for_its_wake_even_if_something_happened() {
     assert_eq!(worker.handle(Input::Wake), [Action::Run(Work::Sync)]);
 }
 
+/// Its name, address and volumes are given to others as soon as the pod counts as stopped.
+#[graded]
+fn a_pod_that_could_not_be_stopped_is_not_cleaned_up() {
+    let mut worker = PodWorker::default();
+    worker.handle(deleted(5));
+    assert_eq!(worker.handle(Input::Done(Outcome::Failed)), [], "it waits for its wake");
+    assert_eq!(worker.state(), PodState::Terminating);
+    assert_eq!(worker.handle(Input::Wake), [terminate(Some(5))]);
+}
+
 #[graded]
 fn a_pod_deleted_while_its_sync_fails_terminates_at_once() {
     let mut worker = PodWorker::default();

@@ -82,6 +82,15 @@ fn an_endpoint_that_is_going_serves_until_another_is_ready() {
     assert_eq!(fate(json!([going, pod("10.244.0.6", NODE)])), delivered("10.244.0.6:8080", false));
 }
 
+/// It failed its readiness probe or never passed it: only a pod that is going away may be a stopgap.
+#[graded]
+fn an_endpoint_that_serves_is_no_stopgap_unless_it_is_going() {
+    let endpoints = json!([{"addresses": ["10.244.0.5"], "conditions": {"ready": false, "serving": true}}]);
+    let snapshot = Snapshot::collect([&service(json!({}))], [&slice(endpoints)], NODE);
+    let fates = kernel(&snapshot).fates(&packet(Origin::Link, POD, "10.96.0.10:80"));
+    assert_eq!(fates, [(Fate::Rejected, vec![])]);
+}
+
 #[graded]
 fn a_service_without_endpoints_is_refused_at_once() {
     let snapshot = Snapshot::collect([&service(json!({}))], [], NODE);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use graded::graded;
 use serde_json::json;
 
-use crate::heart::{Snapshot, StaleFlow, stale_flows};
+use crate::heart::{Protocol, Snapshot, StaleFlow, stale_flows};
 use crate::world::NODE;
 
 fn dns(pods: &[&str]) -> Snapshot {
@@ -13,7 +13,7 @@ fn dns(pods: &[&str]) -> Snapshot {
         "metadata": {"namespace": "kube-system", "name": "kube-dns"},
         "spec": {"clusterIP": "10.96.0.10", "ports": [
             {"name": "dns", "port": 53, "protocol": "UDP", "nodePort": 30053},
-            {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
+            {"name": "dns-tcp", "port": 53, "protocol": "TCP", "nodePort": 30054},
         ]},
     });
     let endpoints: Vec<_> = pods.iter().map(|ip| json!({"addresses": [ip]})).collect();
@@ -47,6 +47,34 @@ fn udp_flows_to_an_endpoint_that_went_are_deleted() {
 fn udp_flows_from_before_the_first_endpoint_are_deleted() {
     let stale = stale_flows(&dns(&[]), &dns(&["10.244.0.5"]));
     assert_eq!(commands(stale), ["-D --orig-dst 10.96.0.10 -p udp", "-D -p udp --dport 30053"]);
+}
+
+/// A TCP client whose pod is gone is told so by a reset; its other connections are none of our business.
+#[graded]
+fn connections_of_tcp_are_left_alone() {
+    let mut tcp = [dns(&["10.244.0.5"]), dns(&[])];
+    for snapshot in &mut tcp {
+        snapshot.services.retain(|name, _| name.protocol == Protocol::Tcp);
+    }
+    assert_eq!(stale_flows(&tcp[0], &tcp[1]), BTreeSet::new());
+    assert_eq!(stale_flows(&tcp[1], &tcp[0]), BTreeSet::new());
+}
+
+/// Every address by which a client may have come has an entry of its own in the connection table.
+#[graded]
+fn every_address_of_a_service_is_thought_of() {
+    let with_external = |pods: &[&str]| {
+        let mut snapshot = dns(pods);
+        for service in snapshot.services.values_mut() {
+            service.external_ips.push([192, 0, 2, 7].into());
+        }
+        snapshot
+    };
+    let external = std::net::Ipv4Addr::new(192, 0, 2, 7);
+    let (none, one) = (with_external(&[]), with_external(&["10.244.0.5"]));
+    assert!(stale_flows(&none, &one).contains(&StaleFlow::ToAddress(external)));
+    let gone = StaleFlow::AddressToEndpoint(external, [10, 244, 0, 5].into());
+    assert!(stale_flows(&one, &none).contains(&gone));
 }
 
 #[graded]
