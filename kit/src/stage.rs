@@ -19,7 +19,7 @@
 //!    name, cargo would take one's artifacts for the other's.
 //! 3. A file is written only if it differs: cargo goes by the time of a file.
 //! 4. A submission is compiled where neither sources of other cores nor other people's submissions are to
-//!    be seen ([`jail`]), and whatever it has read beside its own `src` is told by the compiler: then it
+//!    be seen ([`shut_in`]), and whatever it has read beside its own `src` is told by the compiler: then it
 //!    is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,12 +32,13 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::chapters::Chapter;
+use crate::exam::Suite;
 use crate::exam::process::{self, Bounds, End, Ran};
-use crate::exam::{Suite, jail};
 use crate::place::Place;
 use crate::{cargo, labs};
 
 mod compiler;
+mod shut_in;
 
 /// The core that a staged suite judges.
 pub enum Core<'a> {
@@ -72,8 +73,6 @@ pub enum Built {
 const COMPILING: Duration = Duration::from_secs(900);
 /// How long it may take over a submission, whose dependencies are built.
 const COMPILING_A_SUBMISSION: Duration = Duration::from_secs(180);
-/// Bytes of address space of one compiler or linker.
-const COMPILERS_MEMORY: u64 = 8 << 30;
 /// Bytes of what a compiler says.
 const COMPILERS_WORDS: usize = 64 << 20;
 
@@ -180,51 +179,13 @@ impl Stage {
     }
 
     fn cargo(&self, words: &[&str], time: Duration) -> Result<Ran> {
-        let shut_in = self.submission && jail::forbidden().is_none();
-        let mut command = if shut_in { self.shut_in()? } else { cargo::command(&self.place) };
+        let mut command = if self.submission { shut_in::cargo(self)? } else { cargo::command(&self.place) };
         command
             .args(words)
             .current_dir(&self.root)
             .env("CARGO_TARGET_DIR", &self.target)
             .stdin(Stdio::null());
         process::run(command, &Bounds { time, output: COMPILERS_WORDS, kept: COMPILERS_WORDS }, None)
-    }
-
-    /// Cargo, where there is nothing to read but compilers, other people's packages, and the stage.
-    fn shut_in(&self) -> Result<Command> {
-        let place = &self.place;
-        let sysroot = Command::new("rustc").args(["--print", "sysroot"]).current_dir(&place.root).output()?;
-        let sysroot = PathBuf::from(String::from_utf8(sysroot.stdout)?.trim());
-        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-        let cargo_home = std::env::var_os("CARGO_HOME").map_or(home.join(".cargo"), PathBuf::from);
-        let mut reads = vec![sysroot.clone(), place.root.join("Cargo.toml"), place.root.join(".cargo")];
-        // Not the whole of cargo's home: it may hold credentials.
-        reads.extend(["registry", "git", "config.toml"].map(|part| cargo_home.join(part)));
-        reads.extend(self.given.iter().cloned());
-        // Not the whole target folder: other stages are in it, and the pages of `cargo doc` show sources.
-        reads.push(self.target.join(".rustc_info.json"));
-        let artifacts = ["debug", "tmp"].map(|folder| self.target.join(folder));
-        for folder in &artifacts {
-            fs::create_dir_all(folder)?;
-        }
-        reads.retain(|path| path.exists());
-        let writes = artifacts.into_iter().chain([self.root.clone()]).collect();
-        let walls = jail::Walls::for_a_compiler(reads, writes);
-        let mut rules = jail::Rules::limits(Some(COMPILERS_MEMORY), COMPILING);
-        (rules.walls, rules.tell, rules.file) = (Some(walls), false, 4 << 30);
-        let mut path = sysroot.join("bin").into_os_string();
-        path.push(":");
-        path.push(crate::place::search_path());
-        let mut command = Command::new("/proc/self/exe");
-        command.arg("jail").arg(rules.to_json()?).arg(sysroot.join("bin/cargo"));
-        for (name, value) in cargo::command(place).get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        command.env("PATH", path).env("CARGO_HOME", cargo_home);
-        Ok(command)
     }
 }
 

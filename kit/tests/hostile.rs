@@ -181,6 +181,7 @@ fn grade(class: &BTreeMap<String, Hostile>, kind: &str) {
     }
     let mut kit = Command::new(env!("CARGO_BIN_EXE_kit"));
     kit.args(["grade", "--chapters", "1", "--format", "json", "--all-in"]).arg(&folder);
+    kit.env("CORACLE_SECRET", "for the grader alone");
     let output = kit.output().unwrap();
     fs::remove_dir_all(&folder).unwrap();
     let words = String::from_utf8_lossy(&output.stderr);

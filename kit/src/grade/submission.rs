@@ -154,3 +154,42 @@ impl Taking<'_> {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a `src` folder that `lay` fills.
+    fn said(name: &str, lay: impl FnOnce(&Path)) -> Option<String> {
+        let labs = std::env::temp_dir().join(format!("kit-taking-{name}-{}", std::process::id()));
+        let src = labs.join("05-scheduler/src");
+        fs::create_dir_all(&src).unwrap();
+        lay(&src);
+        let submission = Submission { name: name.to_owned(), labs: labs.clone() };
+        let mut taking = Taking { submission: &submission, files: Vec::new(), bytes: 0 };
+        let said = taking.take(&src, Path::new(""), 0).unwrap();
+        fs::remove_dir_all(labs).unwrap();
+        said
+    }
+
+    #[test]
+    fn only_plain_files_of_a_reasonable_size_are_taken() {
+        assert_eq!(said("plain", |src| fs::write(src.join("lib.rs"), "//! Fine.").unwrap()), None);
+        let link = said("link", |src| std::os::unix::fs::symlink("/etc/passwd", src.join("a.rs")).unwrap());
+        assert_eq!(link.unwrap(), "labs/05-scheduler/src/a.rs is not a plain file");
+        let pipe = said("pipe", |src| {
+            nix::unistd::mkfifo(&src.join("a.rs"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        });
+        assert_eq!(pipe.unwrap(), "labs/05-scheduler/src/a.rs is not a plain file");
+        let large = said("large", |src| {
+            fs::File::create(src.join("a.rs")).unwrap().set_len(1 << 40).unwrap();
+        });
+        assert_eq!(large.unwrap(), "more than 200 files or 2 MiB in one chapter");
+        let many = said("many", |src| {
+            (0..=MOST_FILES).for_each(|number| fs::write(src.join(number.to_string()), "").unwrap());
+        });
+        assert_eq!(many.unwrap(), "more than 200 files or 2 MiB in one chapter");
+        let deep = said("deep", |src| fs::create_dir_all(src.join("a/b/c/d/e/f/g")).unwrap());
+        assert_eq!(deep.unwrap(), "labs/05-scheduler/src/a/b/c/d/e/f/g: folders in folders, deeper than 6");
+    }
+}
