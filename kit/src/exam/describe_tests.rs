@@ -86,16 +86,17 @@ fn long_values_are_cut_to_where_they_differ() {
 }
 
 #[test]
-fn any_message_is_described() {
-    for message in [
-        "",
-        "\n",
-        "Test failed: ",
-        "assertion `left == right` failed",
-        "not yet implemented: lab ",
-        "é at x.rs:1",
-    ] {
-        let _ = failed(message, "", message).to_string();
+fn every_beginning_of_a_message_is_described() {
+    let whole = [
+        "Test failed: assertion failed: `(left == right)` \n  left: `é`,\n right: `4`: sums at tests/a/s.rs:31.\nminimal failing input: n = 0\n\tsuccesses: 3\n",
+        "assertion `left == right` failed: of b\n  left: \"x\"\n right: \"é\"",
+        "not yet implemented: lab 05.2: keep what fits\nand more",
+        "snapshot assertion for 'a' failed in line 80",
+        "thread 'a' panicked at é.rs:1:1:\nwhat at x.rs:1",
+    ];
+    for message in whole {
+        let ends = message.char_indices().map(|(end, _)| &message[..end]).chain([message]);
+        ends.for_each(|part| assert!(!failed(part, "", message).to_string().is_empty(), "{part:?}"));
     }
 }
 

@@ -58,7 +58,7 @@ pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
     if first.is_none() {
         passed(&mut page, &chapter, &judged, &others);
     }
-    report::broken(&mut page, &about, &others);
+    report::broken(&mut page, &others);
     if warnings > 0 {
         page.blank();
         let package = format!("{}-lab", chapter.package);

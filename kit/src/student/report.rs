@@ -307,19 +307,24 @@ fn diff(expected: &str, got: &str) -> Vec<String> {
     lines
 }
 
-/// Steps that passed once, and fail after this edit. One whose holes are open again is no surprise.
-pub fn broken(page: &mut Page, about: &About<'_>, others: &[Judged]) {
-    let is_open = |step: &Step| about.holes.iter().any(|hole| hole.step == step.id);
-    let broken = |one: &&Judged| !one.is_done() && !one.was_left_out() && !is_open(&one.step);
-    for (n, one) in others.iter().filter(broken).enumerate() {
+/// Steps that passed once, and fail after this edit. A hole that is open again is no surprise, wherever it
+/// is met.
+pub fn broken(page: &mut Page, others: &[Judged]) {
+    let is_news = |verdict: &&Verdict| {
+        !matches!(Came::of(verdict).what, What::Passed | What::NotRun | What::Unwritten { .. })
+    };
+    let lost = |one: &Judged| one.verdicts.iter().filter(is_news).count();
+    for (n, one) in others.iter().filter(|one| lost(one) > 0).enumerate() {
         if n == 0 {
             page.blank();
         }
-        let lost = one.verdicts.len() - one.passed();
-        let fail = if lost == 1 { "fails" } else { "fail" };
-        let typed = typed(&one.step);
-        let said = format!("{} was done, and {} {fail} now: cargo kit check {typed}", one.step, tests(lost));
-        page.item(0, &page.yellow("!"), &said);
+        let fail = if lost(one) == 1 { "fails" } else { "fail" };
+        let (step, tests, typed) = (&one.step, tests(lost(one)), typed(&one.step));
+        page.item(
+            0,
+            &page.yellow("!"),
+            &format!("{step} was done, and {tests} {fail} now: cargo kit check {typed}"),
+        );
     }
 }
 

@@ -140,7 +140,7 @@ struct Watch<'a> {
     step: u32,
     tell: Sender<Event>,
     running: Option<Check>,
-    /// What is to be read above the next check.
+    /// What is to be read below the next check.
     note: String,
     /// A question waits for y or n.
     asks_reset: bool,
@@ -175,6 +175,7 @@ impl Watch<'_> {
                     // One that was ended early says so, too.
                     if self.running.as_ref().is_some_and(|check| check.number == number) {
                         self.running = None;
+                        print!("{}", std::mem::take(&mut self.note));
                         self.prompt();
                     }
                 }
@@ -222,11 +223,11 @@ impl Watch<'_> {
             return Ok(Then::GoOn);
         }
         let mut page = Page::of_the_terminal();
+        page.line("");
         let step = self.chapter.step(self.step)?;
         if let Err(error) = reset_step::reset(&mut page, self.place, self.chapter, step, false) {
             page.line(&format!("{error:#}"));
         }
-        page.blank();
         self.note = page.into_text();
         self.judge(&self.target())?;
         Ok(Then::GoOn)
@@ -256,38 +257,36 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// To the first step that is left, once this one is done.
+    /// To the next step that is left, once this one is done.
     fn go_on(&mut self) -> Result<()> {
-        let progress = Progress::load(self.place)?;
-        let standings = standing::of_chapter(self.place, self.chapter, &progress);
-        let is_left = |standing: &&Standing<'_>| !standing.is_done() && standing.step.ordinal() != self.step;
-        let after = standings.iter().filter(is_left).find(|standing| standing.step.ordinal() > self.step);
-        match after.or_else(|| standings.iter().find(is_left)) {
-            _ if !self.is_done() => {
-                println!(
-                    "\nStep {} does not pass yet; `cargo kit watch N.S` takes you to another.",
-                    self.target()
-                );
-                self.prompt();
+        match self.standing()? {
+            (true, Some(next)) => {
+                self.step = next;
+                return self.judge(&self.target());
             }
-            None => {
+            (true, None) => {
                 let number = report::typed_chapter(self.chapter);
                 println!("\nThat was the last one. Run it: cargo kit up --mine {number}");
-                self.prompt();
             }
-            Some(next) => {
-                self.step = next.step.ordinal();
-                self.judge(&self.target())?;
-            }
+            (false, _) => println!(
+                "\nStep {} does not pass yet; `cargo kit watch N.S` takes you to another.",
+                self.target()
+            ),
         }
+        self.prompt();
         Ok(())
     }
 
-    /// Whether the step that is worked on passes, as far as it was judged.
-    fn is_done(&self) -> bool {
-        let progress = Progress::load(self.place).unwrap_or_default();
-        let standings = standing::of_chapter(self.place, self.chapter, &progress);
-        standings.iter().any(|standing| standing.step.ordinal() == self.step && standing.is_done())
+    /// Whether the step that is worked on passes, as far as it was judged, and which one is left, best
+    /// behind it.
+    fn standing(&self) -> Result<(bool, Option<u32>)> {
+        let progress = Progress::load(self.place)?;
+        let all = standing::of_chapter(self.place, self.chapter, &progress);
+        let is_left = |standing: &&Standing<'_>| !standing.is_done() && standing.step.ordinal() != self.step;
+        let behind = all.iter().filter(is_left).find(|standing| standing.step.ordinal() > self.step);
+        let next = behind.or_else(|| all.iter().find(is_left)).map(|standing| standing.step.ordinal());
+        let done = all.iter().any(|standing| standing.step.ordinal() == self.step && standing.is_done());
+        Ok((done, next))
     }
 
     /// Ends the check that runs, and starts another.
@@ -295,7 +294,7 @@ impl Watch<'_> {
         self.stop();
         self.asks_reset = false;
         // The screen is cleared, and what scrolled away stays.
-        print!("\x1b[2J\x1b[H{}", std::mem::take(&mut self.note));
+        print!("\x1b[2J\x1b[H");
         flush();
         let kit = std::env::current_exe().context("this program")?;
         let mut command = Command::new(&kit);
@@ -329,7 +328,7 @@ impl Watch<'_> {
         let page = Page::of_the_terminal();
         let key = |(key, what): &(&str, &str)| format!("{}:{what}", page.bold(key));
         let told: Vec<String> = KEYS.iter().map(key).collect();
-        if self.is_done() {
+        if let Ok((true, Some(_))) = self.standing() {
             println!("\n{} passes: {} takes you on.", self.target(), page.bold("n"));
         }
         println!("\n{}  {}", page.dim(&self.target()), told.join("  "));
