@@ -2,23 +2,16 @@
 
 use crate::fields::FieldSelectorError;
 
-/// The positions of characters that no backslash stands before.
-pub fn bare_positions(text: &str) -> impl Iterator<Item = usize> {
-    let mut escaped = false;
-    text.char_indices().filter_map(move |(at, c)| {
-        let bare = !escaped;
-        escaped = bare && c == '\\';
-        bare.then_some(at)
-    })
-}
-
-/// The parts between bare commas.
+/// The parts between the commas that no backslash stands before; backslashes stay.
 pub fn split_terms(text: &str) -> Vec<&str> {
     let mut terms = Vec::new();
-    let mut start = 0;
-    for at in bare_positions(text).filter(|at| text[*at..].starts_with(',')) {
-        terms.push(&text[start..at]);
-        start = at + 1;
+    let (mut start, mut escaped) = (0, false);
+    for (at, c) in text.char_indices() {
+        if c == ',' && !escaped {
+            terms.push(&text[start..at]);
+            start = at + 1;
+        }
+        escaped = c == '\\' && !escaped;
     }
     terms.push(&text[start..]);
     terms
@@ -47,7 +40,7 @@ pub fn unescape(value: &str) -> Result<String, FieldSelectorError> {
                 Some(next) => return Err(FieldSelectorError::Escape(format!("\\{next}"))),
                 None => return Err(FieldSelectorError::Escape("\\".to_owned())),
             },
-            '=' | ',' => return Err(FieldSelectorError::Unescaped(value.to_owned())),
+            '=' | ',' => return Err(FieldSelectorError::Unescaped(c)),
             plain_char => plain.push(plain_char),
         }
     }

@@ -27,12 +27,13 @@ pub enum Operator {
 /// Why a text is no field selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FieldSelectorError {
-    #[error("invalid selector: {selector:?}; can't understand {term:?}")]
+    #[error("invalid selector: '{selector}'; can't understand '{term}'")]
     Term { selector: String, term: String },
     #[error("invalid field selector: invalid escape sequence: {0}")]
     Escape(String),
-    #[error("invalid field selector: unescaped character in value: {0}")]
-    Unescaped(String),
+    /// Upstream shows the character as the number that it is in Unicode.
+    #[error("invalid field selector: unescaped character in value: {}", u32::from(*.0))]
+    Unescaped(char),
 }
 
 impl FieldSelector {
@@ -40,7 +41,9 @@ impl FieldSelector {
         FieldSelector::default()
     }
 
-    pub fn new(requirements: Vec<Requirement>) -> FieldSelector {
+    /// The order of the terms means nothing, so it is that of their texts.
+    pub fn new(mut requirements: Vec<Requirement>) -> FieldSelector {
+        requirements.sort_by_cached_key(Requirement::to_string);
         FieldSelector { requirements }
     }
 
@@ -48,7 +51,7 @@ impl FieldSelector {
     /// comma, an equals sign and a backslash are written after a backslash.
     pub fn parse(text: &str) -> Result<FieldSelector, FieldSelectorError> {
         let _ = &text;
-        todo!("lab 00.5: cut the text at its bare commas, each term at its operator")
+        todo!("lab 00.5: cut the text at its bare commas, each term at its first operator")
     }
 
     /// Whether the object whose fields `field` reads matches. A field without a value
@@ -76,14 +79,20 @@ impl FieldSelector {
 
 impl fmt::Display for FieldSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Requirement { path, operator, value }) in self.requirements.iter().enumerate() {
+        for (index, requirement) in self.requirements.iter().enumerate() {
             let comma = if index > 0 { "," } else { "" };
-            let symbol = match operator {
-                Operator::Equals => "=",
-                Operator::NotEquals => "!=",
-            };
-            write!(f, "{comma}{path}{symbol}{}", escape(value))?;
+            write!(f, "{comma}{requirement}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let symbol = match self.operator {
+            Operator::Equals => "=",
+            Operator::NotEquals => "!=",
+        };
+        write!(f, "{}{symbol}{}", self.path, escape(&self.value))
     }
 }

@@ -76,11 +76,7 @@ pub fn decimal_nanos(whole: &str, fraction: &str, power: i32) -> (i128, bool) {
 pub fn binary_nanos(whole: &str, fraction: &str, power: u32) -> (i128, bool) {
     let unit = (1i128 << power) * NANOS;
     let whole = whole.trim_start_matches('0');
-    let units: i128 = match whole.len() {
-        0 => 0,
-        1..20 => whole.parse().unwrap_or(i128::MAX),
-        _ => i128::MAX,
-    };
+    let units: i128 = if whole.is_empty() { 0 } else { whole.parse().unwrap_or(i128::MAX) };
     let (mut part, mut inexact) = (0i128, false);
     for digit in fraction.bytes().rev() {
         part += i128::from(digit - b'0') * unit;

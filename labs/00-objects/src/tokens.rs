@@ -13,6 +13,7 @@ pub enum Token {
     Close,
     Not,
     Equals,
+    DoubleEquals,
     NotEquals,
     Greater,
     Less,
@@ -28,6 +29,7 @@ impl fmt::Display for Token {
             Token::Close => ")",
             Token::Not => "!",
             Token::Equals => "=",
+            Token::DoubleEquals => "==",
             Token::NotEquals => "!=",
             Token::Greater => ">",
             Token::Less => "<",
@@ -41,12 +43,15 @@ pub fn unexpected(found: &Token, expected: &'static str) -> SelectorError {
     SelectorError::Unexpected { found: found.to_string(), expected }
 }
 
+/// The blanks that upstream skips; other white space is part of a word, and then wrong there.
+const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
 fn tokenize(text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
-    let mut rest = text.trim_start();
+    let mut rest = text.trim_start_matches(BLANKS);
     while let Some(first) = rest.chars().next() {
         let symbols = [
-            ("==", Token::Equals),
+            ("==", Token::DoubleEquals),
             ("!=", Token::NotEquals),
             ("=", Token::Equals),
             ("!", Token::Not),
@@ -63,13 +68,13 @@ fn tokenize(text: &str) -> Vec<Token> {
                 symbol.len()
             }
             None => {
-                let end = |c: char| c.is_whitespace() || "=!,()><".contains(c);
+                let end = |c: char| BLANKS.contains(&c) || "=!,()><".contains(c);
                 let length = rest.find(end).unwrap_or(rest.len()).max(first.len_utf8());
                 tokens.push(Token::Word(rest[..length].to_owned()));
                 length
             }
         };
-        rest = rest[length..].trim_start();
+        rest = rest[length..].trim_start_matches(BLANKS);
     }
     tokens.push(Token::End);
     tokens
@@ -100,27 +105,35 @@ impl Tokens {
 
     /// One value, which may be empty: `a=` asks for an empty label.
     pub fn value(&mut self) -> Result<String, SelectorError> {
-        match self.peek().clone() {
-            Token::End | Token::Comma | Token::Close => Ok(String::new()),
-            Token::Word(word) => {
-                self.take();
-                Ok(word)
-            }
-            other => Err(unexpected(&other, "identifier")),
+        match self.peek() {
+            Token::End | Token::Comma => Ok(String::new()),
+            _ => match self.take() {
+                Token::Word(word) => Ok(word),
+                other => Err(unexpected(&other, "identifier")),
+            },
         }
     }
 
-    /// `(x,y)`; an empty place between commas is the empty value.
+    /// `(x,y)`; an empty place between commas, or in empty brackets, is the empty value.
     pub fn values(&mut self) -> Result<Vec<String>, SelectorError> {
         match self.take() {
             Token::Open => {}
-            other => return Err(unexpected(&other, "'('")),
+            other => return Err(SelectorError::NoList(other.to_string())),
         }
-        let mut values = vec![self.value()?];
+        let mut values = Vec::new();
         loop {
+            match self.peek() {
+                Token::Comma | Token::Close => values.push(String::new()),
+                Token::Word(word) => {
+                    values.push(word.clone());
+                    self.take();
+                }
+                other if values.is_empty() => return Err(unexpected(other, "',', ')' or identifier")),
+                other => return Err(unexpected(other, "',', or identifier")),
+            }
             match self.take() {
                 Token::Close => return Ok(values),
-                Token::Comma => values.push(self.value()?),
+                Token::Comma => {}
                 other => return Err(unexpected(&other, "',' or ')'")),
             }
         }

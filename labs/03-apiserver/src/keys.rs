@@ -29,7 +29,7 @@ pub fn split_key<'k>(resource: &Resource, key: &'k str) -> Option<(Option<&'k st
 
 /// The smallest key that is greater than every key with this prefix: the end of an etcd range.
 /// Where there is none, etcd's sign for "no end": one zero byte.
-pub fn range_end(prefix: &str) -> Vec<u8> {
+pub fn range_end(prefix: &[u8]) -> Vec<u8> {
     let _ = &prefix;
     todo!("lab 03.2: raise the last byte that can be raised, and drop what follows it")
 }

@@ -28,8 +28,7 @@ impl Selection {
     pub fn parse(resource: &Resource, query: &Query) -> Result<Selection, ApiError> {
         let labels = query.get("labelSelector").unwrap_or("");
         let fields = query.get("fieldSelector").unwrap_or("");
-        let labels = Selector::parse(labels)
-            .map_err(|e| ApiError::bad_request(format!("unable to parse requirement: {e}")))?;
+        let labels = Selector::parse(labels).map_err(|e| ApiError::bad_request(e.to_string()))?;
         let fields = FieldSelector::parse(fields).map_err(|e| ApiError::bad_request(e.to_string()))?;
         for requirement in fields.requirements() {
             let known = ["metadata.name", "metadata.namespace"].contains(&requirement.path.as_str())

@@ -8,6 +8,8 @@
 //!
 //! All of them leave the document as it was and answer with a new one, or with why not.
 
+mod apply;
+mod diff;
 pub mod directives;
 mod json;
 mod merge;
@@ -15,6 +17,8 @@ pub mod pointer;
 pub mod schema;
 mod strategic;
 
+pub use apply::{LAST_APPLIED, apply, three_way_json, three_way_strategic, with_last_applied};
+pub use diff::strategic_diff;
 pub use json::json_patch;
 pub use merge::{json_merge, json_merge_diff};
 pub use strategic::strategic;
