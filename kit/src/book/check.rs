@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use super::answers::Answers;
 use super::page::{Fence, Page, anchored};
 use super::{html, mdbook, out, shell, sources, src};
 use crate::chapters::Chapter;
 use crate::place::Place;
 use crate::say;
+use crate::verify::leaks;
 
 /// What each chapter's page has, in this order.
 const PARTS: &[&str] = &[
@@ -30,10 +30,9 @@ pub fn run(place: &Place) -> Result<ExitCode> {
     let mdbook = mdbook::find_or_install(place)?;
     let mut findings = mdbook::build(place, &mdbook)?;
     let library = Library::open(place)?;
-    let answers = Answers::read(place)?;
     for page in &library.pages {
         findings.extend(library.links(page));
-        findings.extend(code(place, page, &answers)?);
+        findings.extend(code(place, page));
         findings.extend(terminals(page));
         if is_chapter(page) {
             findings.extend(parts(page));
@@ -41,6 +40,7 @@ pub fn run(place: &Place) -> Result<ExitCode> {
     }
     for chapter in Chapter::all(place)? {
         findings.extend(library.steps(&chapter));
+        findings.extend(leaks::find(place, &chapter)?);
     }
     sources::publish(place)?;
     findings.iter().for_each(|finding| println!("{finding}"));
@@ -171,42 +171,19 @@ fn is_address(link: &str) -> bool {
     host.contains('.') && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte))
 }
 
-/// Included code is there, and no code is an answer.
-fn code(place: &Place, page: &Page, answers: &Answers) -> Result<Vec<String>> {
-    let mut findings = Vec::new();
-    for include in page.includes() {
-        let text = match std::fs::read_to_string(src(place).join(&include.path)) {
-            Ok(text) => text,
-            Err(why) => {
-                findings.push(finding(page, Some(include.line), format!("{}: {why}", include.path)));
-                continue;
+/// Included code is there.
+fn code(place: &Place, page: &Page) -> Vec<String> {
+    let lacks = page.includes().into_iter().filter_map(|include| {
+        let what = match (std::fs::read_to_string(src(place).join(&include.path)), &include.anchor) {
+            (Err(why), _) => why.to_string(),
+            (Ok(text), Some(anchor)) if anchored(&text, anchor).is_none() => {
+                format!("there are no lines between ANCHOR: {anchor} and its end")
             }
+            (Ok(_), _) => return None,
         };
-        let lines = match &include.anchor {
-            None => Some(text.lines().collect()),
-            Some(anchor) => anchored(&text, anchor),
-        };
-        match lines {
-            None => {
-                let anchor = include.anchor.unwrap_or_default();
-                let what = format!("{} has no lines between ANCHOR: {anchor} and its end", include.path);
-                findings.push(finding(page, Some(include.line), what));
-            }
-            Some(lines) => findings.extend(
-                lines.iter().filter(|line| answers.hold(line)).map(|line| shown(page, include.line, line)),
-            ),
-        }
-    }
-    for fence in page.fences() {
-        let lines = fence.body.clone().zip(page.body(&fence));
-        let told = lines.filter(|(_, line)| answers.hold(line));
-        findings.extend(told.map(|(number, line)| shown(page, number + 1, line)));
-    }
-    Ok(findings)
-}
-
-fn shown(page: &Page, line: usize, answer: &str) -> String {
-    finding(page, Some(line), format!("shows a line of an answer: {}", answer.trim()))
+        Some(finding(page, Some(include.line), format!("{}: {what}", include.path)))
+    });
+    lacks.collect()
 }
 
 /// Terminals that are run can be read.

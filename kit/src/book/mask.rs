@@ -12,6 +12,7 @@
 //! | ends of generated names | `-75c46d4fc4-8bzgg`, `-btmdf` | `-<name>` |
 //! | chains of one endpoint | `KUBE-SEP-QA4PSDNF5R2OJOPA` | `KUBE-SEP-<id>` |
 //! | addresses of pods and Services | `10.244.1.3`, `10.96.192.11` | `<pod-ip>`, `<service-ip>` |
+//! | a node's range of addresses | `10.244.1.0/24` | `<pod-range>` |
 //! | versions and revisions, where a name says so | `"resourceVersion":"94"`, `"Revision" : 87` | `<number>` |
 //!
 //! Spaces count as one, since the width of a column hangs on what stands in it. And the page may say
@@ -31,6 +32,8 @@ static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<uid>"),
         (r"\b[0-9a-f]{12,}\b", "<id>"),
         (r"KUBE-SEP-[A-Z2-7]{16}", "KUBE-SEP-<id>"),
+        // Which node was first is chance.
+        (r"\b10\.244\.\d+\.0/24\b", "<pod-range>"),
         // Kubernetes makes names from letters and digits that can form no word.
         (r"(-[bcdfghjklmnpqrstvwxz2456789]{8,10})?-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "-<name>"),
         (r"-[bcdfghjklmnpqrstvwxz2456789]{8,10}\b", "-<name>"),
@@ -220,7 +223,7 @@ mod tests {
                 "10.244.1.3 via 10.89.0.12 10.96.0.1 10.96.192.11",
                 "<pod-ip> via 10.89.0.12 10.96.0.1 <service-ip>",
             ),
-            ("10.244.1.0/24", "10.244.1.0/24"),
+            ("10.244.1.0/24 of 10.244.0.0/16", "<pod-range> of 10.244.0.0/16"),
             (r#""Revision" : 87"#, r#""Revision" : <number>"#),
             (r#"{"resourceVersion":"94"}"#, r#"{"resourceVersion":"<number>"}"#),
             ("200 OK in 2 milliseconds", "200 OK in <age>"),

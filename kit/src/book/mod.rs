@@ -12,7 +12,6 @@
 //! same link leads to a page with that file's text, so that `book/book` can be read from the disk, and put
 //! on any server as it is.
 
-mod answers;
 mod check;
 mod html;
 mod mask;

@@ -15,7 +15,7 @@ use super::session::{Ended, Session};
 use super::{shell, src};
 use crate::chapters::Target;
 use crate::kubectl::client_version;
-use crate::place::{Place, search_path};
+use crate::place::{Place, program, search_path};
 use crate::{cargo, say, setup};
 
 /// For one command, on a slow machine with other work.
@@ -179,13 +179,8 @@ impl Playing {
         let playing = Playing { folder };
         let folder = &playing.folder;
         symlink(place.root.join("examples"), folder.join("examples"))?;
-        // `cargo kit …` in a page is this very kit.
-        let kit = std::env::current_exe().context("the kit does not find itself")?;
         let cargo = folder.join("bin/cargo");
-        std::fs::write(
-            &cargo,
-            format!("#!/bin/sh\n[ \"$1\" = kit ] && shift\nexec '{}' \"$@\"\n", kit.display()),
-        )?;
+        std::fs::write(&cargo, cargo_script()?)?;
         std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755))?;
         let mut up = playing.command(coracle);
         up.args(["up", "--nodes", "2", "--api-port", "0", "--store-port", "0"]).stdin(Stdio::null());
@@ -203,9 +198,27 @@ impl Playing {
         command.current_dir(&self.folder).env("PATH", path);
         command.env("KUBECONFIG", home.join("kubeconfig")).env("CORACLE_HOME", home);
         // kubectl keeps there what it learned of a server, by its port.
-        command.env("HOME", &self.folder).env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("NO_COLOR", "1");
+        command
+            .env_remove("CARGO")
+            .env("HOME", &self.folder)
+            .env("LC_ALL", "C.UTF-8")
+            .env("TZ", "UTC")
+            .env("NO_COLOR", "1");
         command
     }
+}
+
+/// `cargo kit …` in a page is this very kit; what the kit asks of cargo itself is done by cargo.
+fn cargo_script() -> Result<String> {
+    let kit = std::env::current_exe().context("the kit does not find itself")?;
+    let cargo = std::env::var_os("CARGO").map(PathBuf::from).or_else(|| program("cargo"));
+    let cargo = cargo.context("cargo is not on the path")?;
+    let home = std::env::var("HOME").unwrap_or_default();
+    Ok(format!(
+        "#!/bin/sh\nif [ \"$1\" = kit ]; then shift; exec '{}' \"$@\"; fi\nHOME='{home}' exec '{}' \"$@\"\n",
+        kit.display(),
+        cargo.display()
+    ))
 }
 
 /// An interrupt must not leave a cluster behind that nobody knows of.

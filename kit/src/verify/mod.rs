@@ -22,7 +22,7 @@
 //! student's core, its own, and every other chapter's reference.
 
 mod compile;
-mod leaks;
+pub mod leaks;
 mod paper;
 mod sittings;
 
