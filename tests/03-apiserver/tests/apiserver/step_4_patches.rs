@@ -74,8 +74,9 @@ fn a_patch_that_names_a_version_is_bound_to_it() {
             { "op": "add", "path": "/data", "value": { "a": "b" } },
         ])
     };
-    assert!(write(lock("8")).is_ok());
-    assert!(refused(write(lock("7"))).starts_with("409 Conflict"));
+    assert!(write(lock("8")).is_ok(), "8 is the newest version");
+    let message = refused(write(lock("7")));
+    assert!(message.starts_with("409 Conflict"), "{message}");
 }
 
 /// The idiom of controllers that share an object.

@@ -122,7 +122,7 @@ proptest! {
         loop {
             let rest = keys.iter().filter(|k| **k >= start).map(|k| (k.clone(), k.clone()));
             let page = first_page(rest, limit, 42, true);
-            prop_assert!(page.items.len() <= limit);
+            prop_assert!(page.items.len() <= limit, "{} items, and a limit of {}", page.items.len(), limit);
             shown.extend(page.items);
             pages += 1;
             let Some(next) = page.next else { break };

@@ -72,8 +72,8 @@ fn an_event_within_the_back_off_wakes_at_its_end() {
     queue.no_node_fits(queued, BTreeSet::from([ClusterEvent::NodeAdded]), at(0));
     queue.cluster_event(ClusterEvent::NodeAdded, at(200));
     assert_eq!(queue.next_wakeup(), Some(at(1_000)));
-    assert!(queue.pop(at(999)).is_none());
-    assert!(queue.pop(at(1_000)).is_some());
+    assert!(queue.pop(at(999)).is_none(), "the event came within its back-off of one second");
+    assert!(queue.pop(at(1_000)).is_some(), "its back-off is over, and the event is not forgotten");
 }
 
 /// Insurance against an event that nobody thought of.
@@ -83,8 +83,8 @@ fn a_pod_that_no_event_helps_is_tried_again_after_five_minutes() {
     queue.add(with_priority("p", 0), at(0));
     let queued = queue.pop(at(0)).expect("a pod");
     queue.no_node_fits(queued, BTreeSet::new(), at(0));
-    assert!(queue.pop(at(299_999)).is_none());
-    assert!(queue.pop(at(300_000)).is_some());
+    assert!(queue.pop(at(299_999)).is_none(), "nothing has happened, and five minutes are not over");
+    assert!(queue.pop(at(300_000)).is_some(), "after five minutes it is tried whatever happened");
 }
 
 /// The scheduler writes the status itself, and would wake the pod with it again and again.
@@ -100,7 +100,7 @@ fn a_change_of_its_status_does_not_wake_a_pod_and_a_change_of_its_spec_does() {
     assert!(queue.pop(at(2_000)).is_none(), "we wrote that status ourselves");
     pod.spec.get_or_insert_default().node_selector = Some(BTreeMap::new());
     queue.add(Arc::new(pod), at(2_000));
-    assert!(queue.pop(at(2_000)).is_some());
+    assert!(queue.pop(at(2_000)).is_some(), "with another spec it may fit");
 }
 
 /// What the queue is compared with: a plain list, searched from end to end.

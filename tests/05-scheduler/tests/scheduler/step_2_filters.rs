@@ -132,8 +132,8 @@ fn a_selector_and_an_affinity_must_both_hold() {
         let nodes = vec![node_with("n1", 1000, 1000, labels.clone())];
         verdict(nodes, json!({ "nodeSelector": selector, "affinity": affinity })) == "may go to n1"
     };
-    assert!(goes(json!({ "a": "1" })));
-    assert!(!goes(json!({ "a": "2" })));
+    assert!(goes(json!({ "a": "1" })), "both hold");
+    assert!(!goes(json!({ "a": "2" })), "the affinity alone is not enough");
 }
 
 /// As text, "9" is greater than "10".

@@ -315,7 +315,7 @@ proptest! {
         }
         for node in run.world.nodes.values() {
             let room = run.world.room(node);
-            prop_assert!(room >= 0);
+            prop_assert!(room >= 0, "{:?} is over-committed in the end", node.metadata.name);
             for pod in run.world.pods.values().filter(|pod| node_name(pod).is_none()) {
                 prop_assert!(pod_requests(pod).get("cpu") > room, "{} waits, and fits", pod_key(pod));
             }

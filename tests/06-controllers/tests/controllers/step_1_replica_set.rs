@@ -112,8 +112,8 @@ proptest! {
     fn the_batches_add_up_and_none_is_more_than_twice_the_one_before(count in 0..600usize) {
         let batches = slow_start(count);
         prop_assert_eq!(batches.iter().sum::<usize>(), count);
-        prop_assert!(batches.windows(2).all(|pair| pair[1] <= 2 * pair[0]));
-        prop_assert!(batches.iter().all(|batch| *batch > 0));
+        prop_assert!(batches.windows(2).all(|pair| pair[1] <= 2 * pair[0]), "{:?}", batches);
+        prop_assert!(batches.iter().all(|batch| *batch > 0), "{:?}", batches);
     }
 }
 

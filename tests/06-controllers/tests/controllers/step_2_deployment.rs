@@ -206,7 +206,7 @@ proptest! {
             sizes.iter().enumerate().map(|(i, size)| set(&format!("web:{i}"), *size, *size, annotations.clone())).collect();
         let result = proportional(&web, &sets);
         let most = if replicas > 0 { replicas + surge } else { 0 };
-        prop_assert!(result.iter().all(|size| *size >= 0));
+        prop_assert!(result.iter().all(|size| *size >= 0), "{:?}", result);
         prop_assert_eq!(result.iter().sum::<i32>(), most);
     }
 }
@@ -273,7 +273,7 @@ fn going_back_to_an_old_template_takes_up_its_old_set_under_a_new_revision() {
     let annotations = back.metadata.annotations.as_ref().expect("annotations");
     assert_eq!(annotations[REVISION], "3");
     assert_eq!(annotations["deployment.kubernetes.io/revision-history"], "1");
-    assert!(plan.actions.contains(&Action::SetRevision(3)));
+    assert!(plan.actions.contains(&Action::SetRevision(3)), "the Deployment says which revision it is at");
 }
 
 /// Several changes of a template can be made one rollout, while the number still follows the load.
@@ -296,7 +296,7 @@ fn recreate_waits_until_every_old_pod_is_gone() {
     let creates = |plan: &Plan| plan.actions.iter().any(|action| matches!(action, Action::Create(_)));
     let first = plan_for(&recreate, &[old(2, 2)], 0);
     assert_eq!(first.notes[0].message, "Scaled down replica set web-web-0 from 2 to 0");
-    assert!(!creates(&first));
+    assert!(!creates(&first), "the old pods are only being told to go");
     assert!(!creates(&plan_for(&recreate, &[old(0, 1)], 0)), "a pod is still counted");
     let lingering = BTreeSet::from(["web-web-0".to_owned()]);
     let sets = [Arc::new(old(0, 0))];

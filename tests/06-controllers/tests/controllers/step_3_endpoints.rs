@@ -122,7 +122,7 @@ fn a_service_without_pods_keeps_one_empty_slice() {
     let web = service(json!({}));
     let plan = plan_slices(&web, &[], &[]);
     assert_eq!(plan.create.len(), 1);
-    assert!(plan.create[0].endpoints.is_empty());
+    assert!(plan.create[0].endpoints.is_empty(), "nobody is behind the Service");
     let stored = store(&plan, &mut 0);
     assert!(plan_slices(&web, &[], &stored).is_empty());
 }
@@ -188,7 +188,7 @@ fn a_new_pod_goes_into_the_fullest_slice_that_has_room() {
         sizes.push((slice.metadata.name.clone().expect("a name"), slice.endpoints.len()));
     }
     assert_eq!(sizes, [("web-2".to_owned(), 100), ("web-3".to_owned(), 62)]);
-    assert!(plan.create.is_empty() && plan.delete.is_empty());
+    assert!(plan.create.is_empty() && plan.delete.is_empty(), "two slices had room enough");
 }
 
 /// Gives new slices names, as the server does.
@@ -239,7 +239,7 @@ proptest! {
             apply(&mut slices, &plan, &mut made);
             let mut published = BTreeSet::new();
             for slice in slices.values() {
-                prop_assert!(slice.endpoints.len() <= MAX_PER_SLICE);
+                prop_assert!(slice.endpoints.len() <= MAX_PER_SLICE, "{} in one slice", slice.endpoints.len());
                 let http = slice.ports.iter().flatten().find(|port| port.name.as_deref() == Some("http"));
                 for endpoint in &slice.endpoints {
                     let port = http.and_then(|port| port.port).expect("a port");

@@ -129,7 +129,7 @@ fn a_lost_node_is_tainted_while_another_is_well_and_clean_again_when_it_returns(
         taints(&nodes[0]),
         ["node.kubernetes.io/unreachable:NoExecute", "node.kubernetes.io/unreachable:NoSchedule"],
     );
-    assert!(taints(&nodes[1]).is_empty());
+    assert!(taints(&nodes[1]).is_empty(), "the other one is well");
     let again = monitor.plan(&nodes, at(51));
     assert!(again.iter().all(|action| matches!(action, Action::MarkPodsNotReady { .. })), "{again:?}");
     let back = json!({ "type": "Ready", "status": "True", "lastHeartbeatTime": text(60) });
