@@ -77,8 +77,8 @@ impl Came {
             .unwrap_or_else(|| What::Panicked(without_place(why).to_owned()));
         let mut at = Some(at).filter(|at| !at.is_empty()).map(str::to_owned);
         if input.is_some() {
-            // The law's own panic stands in the suite; the one that it caught may stand in the answer.
-            at = caught(why, printed).or(at);
+            // The law's own panic stands where the law begins; what it caught says where it was.
+            at = place(why).map(|(_, place)| place.to_owned()).or_else(|| caught(why, printed)).or(at);
         }
         Came { what, input: input.map(str::to_owned), at }
     }
@@ -163,11 +163,14 @@ fn differs(message: &str) -> Option<What> {
 }
 
 /// prop_assert! puts `at tests/…/step.rs:12` behind its message.
+fn place(message: &str) -> Option<(&str, &str)> {
+    let (before, place) = message.rsplit_once(" at ")?;
+    let is_place = place.contains(".rs:") && !place.contains(char::is_whitespace);
+    is_place.then_some((before, place))
+}
+
 fn without_place(message: &str) -> &str {
-    match message.rsplit_once(" at ") {
-        Some((before, place)) if place.contains(".rs:") && !place.contains(char::is_whitespace) => before,
-        _ => message,
-    }
+    place(message).map_or(message, |(before, _)| before)
 }
 
 /// Where the panic came from that a law caught: the last one with this message.

@@ -49,6 +49,7 @@ fn a_law_comes_with_the_input_that_breaks_it() {
     assert_eq!(came.what, differing("4", "3", None));
     assert_eq!(came.input.as_deref(), Some("pods = [\n    7,\n]"));
     assert_eq!(came.to_string(), "expected 4, got 3, for pods = [ 7, ]");
+    assert_eq!(came.at.as_deref(), Some("tests/a/s.rs:31"));
     let message = "Test failed: assertion failed: `(left == right)` \n  left: `3`, \n right: `4`: sums at tests/a/s.rs:31.\nminimal failing input: n = 0\n\tsuccesses: 3\n";
     assert_eq!(failed(message, "", "").what, differing("4", "3", Some("sums")));
     let message =

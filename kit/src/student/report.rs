@@ -15,7 +15,9 @@ use crate::student::rules::Rule;
 /// So many failing tests are told in full; nobody mends more at once.
 const IN_FULL: usize = 3;
 /// So many lines of a diff are shown.
-const LINES: usize = 12;
+const LINES: usize = 16;
+/// How far they are set in.
+const DIFF: usize = 6;
 /// So many characters of an input for which a law fails.
 const LONGEST_INPUT: usize = 600;
 /// The same for what the compiler says.
@@ -162,8 +164,19 @@ fn failure(page: &mut Page, about: &About<'_>, verdict: &Verdict, came: &Came) {
         _ => {}
     }
     if let Some(rule) = rule {
-        page.exact(4, "test", &format!("{}:{}", page::path(about.place, &rule.file), rule.line));
+        let line = line_within(about, rule, came).unwrap_or(rule.line);
+        page.exact(4, "test", &format!("{}:{line}", page::path(about.place, &rule.file)));
     }
+}
+
+/// The line that failed, if it is one of the test's own and not of a helper.
+fn line_within(about: &About<'_>, rule: &Rule, came: &Came) -> Option<usize> {
+    let (file, line) = came.at.as_deref()?.rsplit_once(':')?;
+    let line: usize = line.parse().ok()?;
+    let same_file = about.place.root.join(file) == about.place.root.join(&rule.file);
+    let functions = about.rules.values().filter(|other| other.file == rule.file);
+    let next = functions.map(|other| other.line).filter(|other| *other > rule.line).min();
+    (same_file && line >= rule.line && next.is_none_or(|next| line < next)).then_some(line)
 }
 
 fn what_came(page: &mut Page, about: &About<'_>, came: &Came) {
@@ -186,9 +199,7 @@ fn what_came(page: &mut Page, about: &About<'_>, came: &Came) {
             differing(page, expected, got);
         }
         What::Golden(diff) => {
-            page.exact(4, "came", "another text: - is expected, + is what came");
-            let lines: Vec<String> = diff.iter().map(|line| painted(page, line)).collect();
-            rest(page, 6, lines.iter().map(String::as_str));
+            show_diff(page, diff);
         }
         What::Panicked(message) => {
             // A place in the suite is the test's own, which is told anyhow.
@@ -244,32 +255,38 @@ fn shown_place(place: &Place, at: &str) -> String {
     }
 }
 
-fn painted(page: &Page, line: &str) -> String {
-    let line = describe::cut(line, page.width.saturating_sub(8));
-    match line.chars().next() {
-        Some('-') => page.green(&line),
-        Some('+') => page.red(&line),
-        _ => line,
+/// A diff, painted: lines that differ are shown to their end, the others are cut.
+fn show_diff(page: &mut Page, diff: &[String]) {
+    page.exact(4, "came", "another text: - is expected, + is what came");
+    let room = page.width.saturating_sub(DIFF + 1);
+    let mut lines = Vec::new();
+    for line in diff {
+        let colour: fn(&Page, &str) -> String = match line.chars().next() {
+            Some('-') => Page::green,
+            Some('+') => Page::red,
+            _ => {
+                lines.push(describe::cut(line, room));
+                continue;
+            }
+        };
+        let characters: Vec<char> = line.chars().collect();
+        for (n, part) in characters.chunks(room.max(1)).enumerate() {
+            let part: String = part.iter().collect();
+            lines.push(format!("{}{}", if n > 0 { " " } else { "" }, colour(page, &part)));
+        }
     }
-}
-
-/// Lines as they stand, but not more than a screen has room for.
-fn rest<'a>(page: &mut Page, indent: usize, lines: impl Iterator<Item = &'a str>) {
-    let lines: Vec<&str> = lines.collect();
     for line in lines.iter().take(LINES) {
-        page.line(&format!("{:indent$}{line}", ""));
+        page.line(&format!("{:DIFF$}{line}", ""));
     }
     if lines.len() > LINES {
-        page.line(&format!("{:indent$}… and {} more lines", "", lines.len() - LINES));
+        page.line(&format!("{:DIFF$}… and {} more lines", "", lines.len() - LINES));
     }
 }
 
 /// Two values: one above the other, or as a diff where they are texts of several lines.
 fn differing(page: &mut Page, expected: &str, got: &str) {
     if let (Some(expected), Some(got)) = (unquoted(expected), unquoted(got)) {
-        page.exact(4, "came", "another text: - is expected, + is what came");
-        let lines: Vec<String> = diff(&expected, &got).iter().map(|line| painted(page, line)).collect();
-        rest(page, 6, lines.iter().map(String::as_str));
+        show_diff(page, &diff(&expected, &got));
         return;
     }
     let room = page.width.saturating_sub(4 + ENTRY + 2);

@@ -96,12 +96,12 @@ fn a_mistake_is_told_before_what_is_missing() {
             failed(
                 "a_host_port_is_taken_once",
                 "assertion `left == right` failed: on one node\n  left: [\"n1\", \"n2\"]\n right: [\"n1\", \"n3\"]",
-                "tests/x.rs:90",
+                "tests/05-scheduler/tests/scheduler/step_2_filters.rs:90",
             ),
             failed(
                 "a_refusal_says_why_in_upstreams_words",
                 "snapshot assertion for 'a' failed in line 80",
-                "tests/x.rs:80",
+                "tests/05-scheduler/tests/scheduler/step_2_filters.rs:20",
             ),
             failed(
                 "of_another_step",
