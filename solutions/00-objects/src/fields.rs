@@ -76,10 +76,13 @@ impl FieldSelector {
     /// counts as empty: `spec.nodeName=` finds the pods that have no node yet.
     pub fn matches(&self, field: impl Fn(&str) -> Option<String>) -> bool {
         // lab:begin 00.5 every requirement must hold
-        self.requirements.iter().all(|requirement| {
+        for requirement in &self.requirements {
             let equal = field(&requirement.path).unwrap_or_default() == requirement.value;
-            equal == (requirement.operator == Operator::Equals)
-        })
+            if equal != (requirement.operator == Operator::Equals) {
+                return false;
+            }
+        }
+        true
         // lab:end
     }
 

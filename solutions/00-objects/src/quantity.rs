@@ -127,10 +127,13 @@ impl Quantity {
     }
 
     fn scaled(&self, unit: i128) -> i64 {
-        // lab:begin 00.1 divide by the unit and round away from zero; saturate at the ends of i64
-        let away = i128::from(self.nanos % unit != 0) * self.nanos.signum();
-        let scaled = self.nanos / unit + away;
-        i64::try_from(scaled).unwrap_or(if scaled < 0 { i64::MIN } else { i64::MAX })
+        // lab:begin 00.1 divide by the unit and round away from zero; stop at the ends of i64
+        let quotient = self.nanos / unit;
+        let rest = self.nanos % unit;
+        // Integers divide towards zero; what is left over pushes the other way.
+        let rounded = quotient + rest.signum();
+        let end = if rounded < 0 { i64::MIN } else { i64::MAX };
+        i64::try_from(rounded).unwrap_or(end)
         // lab:end
     }
 }

@@ -12,10 +12,9 @@
 //!
 //! A member that is only in `current` is somebody else's, and stays.
 
-use super::diff::{Wanted, diff_objects};
-use super::directives::{Object, arrange, order_of};
-use super::schema::{Field, Type, of_kind};
-use super::{GroupKind, PatchError, json_merge, json_merge_diff, malformed};
+use super::directives::Object;
+use super::schema::Type;
+use super::{GroupKind, PatchError};
 use serde_json::Value;
 
 /// Where kubectl keeps what was applied last.
@@ -30,6 +29,8 @@ pub fn three_way_strategic(
     kind: &GroupKind,
 ) -> Result<Value, PatchError> {
     // lab:begin 00.11 changes from current to modified, laid over deletions from original to modified
+    use super::diff::{Wanted, diff_objects};
+    use super::{malformed, schema::of_kind};
     let object = |value| Value::as_object(value).ok_or_else(|| malformed("invalid JSON document"));
     let (original, modified, current) = (object(original)?, object(modified)?, object(current)?);
     let of = of_kind(kind);
@@ -41,8 +42,11 @@ pub fn three_way_strategic(
 
 /// One patch from two: deletions below, changes above. Directives stay what they are, and
 /// where both have one they agree, since both come from the same modified object.
+// lab:given
 fn lay_over(deletions: Object, changes: &Object, of: Type) -> Object {
     // lab:begin 00.11 put the members of both together; go into objects, and into lists by key
+    use super::directives::{arrange, order_of};
+    use super::schema::Field;
     let mut patch = deletions;
     for (name, above) in changes {
         let rule = Field::of(of, name);
@@ -65,6 +69,7 @@ fn lay_over(deletions: Object, changes: &Object, of: Type) -> Object {
 }
 
 /// The same for lists by key: an element that both have is one element of the result.
+// lab:given
 fn lay_over_elements(below: Vec<Value>, above: &[Value], key: &str, of: Type) -> Vec<Value> {
     // lab:begin 00.11 find each element from above among those below, by its key, or append it
     let mut elements = below;
@@ -84,14 +89,18 @@ fn lay_over_elements(below: Vec<Value>, above: &[Value], key: &str, of: Type) ->
 /// The same with a JSON merge patch, for kinds whose lists nobody knows: custom resources.
 pub fn three_way_json(original: &Value, modified: &Value, current: &Value) -> Result<Value, PatchError> {
     // lab:begin 00.12 two diffs; of one keep what is set, of the other what is deleted; merge them
-    let empty = || Value::Object(Object::new());
-    let changes = sift(&json_merge_diff(current, modified), false).unwrap_or_else(empty);
-    let deletions = sift(&json_merge_diff(original, modified), true).unwrap_or_else(empty);
+    use super::{json_merge, json_merge_diff};
+    let nothing = || Value::Object(Object::new());
+    let changes = json_merge_diff(current, modified);
+    let deletions = json_merge_diff(original, modified);
+    let changes = sift(&changes, false).unwrap_or_else(nothing);
+    let deletions = sift(&deletions, true).unwrap_or_else(nothing);
     json_merge(&deletions, &changes)
     // lab:end
 }
 
 /// The nulls of a merge patch, or all the rest of it; nothing, if nothing is left.
+// lab:given
 fn sift(patch: &Value, nulls: bool) -> Option<Value> {
     // lab:begin 00.12 keep nulls or keep values; an object stays if something in it stays
     match patch {
@@ -113,6 +122,7 @@ fn sift(patch: &Value, nulls: bool) -> Option<Value> {
 /// resource, `kind` is none.
 pub fn apply(manifest: &Value, current: &Value, kind: Option<&GroupKind>) -> Result<Value, PatchError> {
     // lab:begin 00.12 read what was applied last, remember what is applied now, and compute the patch
+    use super::malformed;
     let modified = with_last_applied(manifest)?;
     let text = current.pointer("/metadata/annotations").and_then(|all| all.get(LAST_APPLIED)?.as_str());
     // Who never applied has wanted nothing, so nothing is deleted.
@@ -131,6 +141,7 @@ pub fn apply(manifest: &Value, current: &Value, kind: Option<&GroupKind>) -> Res
 /// always has annotations, if only an empty object of them.
 pub fn with_last_applied(manifest: &Value) -> Result<Value, PatchError> {
     // lab:begin 00.12 take an old annotation out, write the text of the rest, put it in
+    use super::malformed;
     let mut modified = manifest.clone();
     let metadata = modified.get_mut("metadata").and_then(Value::as_object_mut);
     let metadata = metadata.ok_or_else(|| malformed("an object to apply needs metadata"))?;
@@ -147,6 +158,7 @@ pub fn with_last_applied(manifest: &Value) -> Result<Value, PatchError> {
 }
 
 /// JSON as Go's encoder writes it: members in order, three signs escaped, a line's end.
+// lab:given
 fn go_json(value: &Value) -> String {
     let text = sorted(value).to_string();
     let text = text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");

@@ -4,10 +4,10 @@
 //! `kubectl edit`, `set` and `label` send such a patch instead of the object, so that nobody
 //! else's change is lost. `apply` makes two of them and lays one over the other.
 
-use super::directives::{Object, PATCH, RETAIN_KEYS, deletions_of, go, keyed, order_of, same_types};
+use super::directives::{Object, deletions_of, go, keyed, order_of, same_types};
 use super::schema::{Field, Type, of_kind};
 use super::{GroupKind, PatchError, malformed};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Which differences are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,9 @@ pub struct Wanted {
 
 impl Wanted {
     pub const ALL: Wanted = Wanted { changes: true, deletions: true };
+    // lab:given
     pub const CHANGES: Wanted = Wanted { changes: true, deletions: false };
+    // lab:given
     pub const DELETIONS: Wanted = Wanted { changes: false, deletions: true };
 }
 
@@ -75,20 +77,24 @@ pub fn diff_objects(from: &Object, to: &Object, of: Type, wanted: Wanted) -> Res
 
 /// Adds `$retainKeys` to the patch of a union: there is a change, or something must go that
 /// the new object does not name.
+// lab:given
 fn name_retained(patch: &mut Object, old: &Object, new: &Object) {
     // lab:begin 00.10 list the new object's members, in order, where the patch needs $retainKeys
+    use super::directives::RETAIN_KEYS;
     let extra = old.iter().any(|(name, value)| !value.is_null() && !new.contains_key(name));
     let mut retained: Vec<&String> =
         new.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name).collect();
     if !retained.is_empty() && (!patch.is_empty() || extra) {
         retained.sort();
-        patch.insert(RETAIN_KEYS.to_owned(), json!(retained));
+        let retained = retained.into_iter().cloned().map(Value::String).collect();
+        patch.insert(RETAIN_KEYS.to_owned(), retained);
     }
     // lab:end
 }
 
 /// The differences of two lists by key: elements with changes in the new list's order, then
 /// elements to delete by the order of their keys, then the order of all.
+// lab:given
 fn diff_keyed(
     patch: &mut Object,
     name: &str,
@@ -106,6 +112,8 @@ fn diff_keyed(
     let old_keys = old.iter().map(key_of).collect::<Result<Vec<Value>, _>>()?;
     let new_keys = new.iter().map(key_of).collect::<Result<Vec<Value>, _>>()?;
     // lab:begin 00.10 pair the elements by their keys; say what changed, what goes, and the order
+    use super::directives::PATCH;
+    use serde_json::json;
     let mut elements = Vec::new();
     for (element, wanted_key) in new.iter().zip(&new_keys) {
         let before = old_keys.iter().position(|other| other == wanted_key).and_then(|at| old[at].as_object());
@@ -142,6 +150,7 @@ fn diff_keyed(
 }
 
 /// The differences of two sets: what is new, what goes, and the order.
+// lab:given
 fn diff_sets(
     patch: &mut Object,
     name: &str,

@@ -23,32 +23,35 @@ pub fn json_patch(document: &Value, patch: &Value) -> Result<Value, PatchError> 
     Ok(patched)
 }
 
+/// A member of an operation that must be there, and a text.
+// lab:given
+fn text<'a>(operation: &'a Value, name: &str) -> Result<&'a str, PatchError> {
+    let text = operation.get(name).and_then(Value::as_str);
+    text.ok_or_else(|| malformed(format!("a JSON patch operation needs {name:?}: {operation}")))
+}
+
+/// The value of an operation that must have one.
+// lab:given
+fn value(operation: &Value) -> Result<Value, PatchError> {
+    let value = operation.get("value").cloned();
+    value.ok_or_else(|| malformed(format!("a JSON patch operation needs a value: {operation}")))
+}
+
+/// Carries one operation out.
 fn apply(document: &mut Value, operation: &Value) -> Result<(), PatchError> {
     // lab:begin 00.7 carry out add, remove, replace, move, copy and test
     use super::pointer::{Pointer, add, missing, remove, same};
     use super::unprocessable;
-    let text = |name: &str| {
-        operation
-            .get(name)
-            .and_then(Value::as_str)
-            .ok_or_else(|| malformed(format!("a JSON patch operation needs {name:?}: {operation}")))
-    };
-    let value = || {
-        operation
-            .get("value")
-            .cloned()
-            .ok_or_else(|| malformed(format!("a JSON patch operation needs a value: {operation}")))
-    };
-    let path = Pointer::parse(text("path")?)?;
-    match text("op")? {
-        "add" => add(document, &path, value()?),
+    let path = Pointer::parse(text(operation, "path")?)?;
+    match text(operation, "op")? {
+        "add" => add(document, &path, value(operation)?),
         "remove" => remove(document, &path).map(drop),
         "replace" => {
-            *path.find_mut(document).ok_or_else(|| missing("replace", &path))? = value()?;
+            *path.find_mut(document).ok_or_else(|| missing("replace", &path))? = value(operation)?;
             Ok(())
         }
         "move" => {
-            let from = Pointer::parse(text("from")?)?;
+            let from = Pointer::parse(text(operation, "from")?)?;
             if path.is_inside(&from) {
                 return Err(malformed(format!("cannot move {from} into itself")));
             }
@@ -56,7 +59,7 @@ fn apply(document: &mut Value, operation: &Value) -> Result<(), PatchError> {
             add(document, &path, moved)
         }
         "copy" => {
-            let from = Pointer::parse(text("from")?)?;
+            let from = Pointer::parse(text(operation, "from")?)?;
             let copied = from.find(document).cloned().ok_or_else(|| missing("copy", &from))?;
             add(document, &path, copied)
         }

@@ -15,8 +15,7 @@
 //! - `$setElementOrder/containers: [{name: x}, …]`: the order that the author's list has.
 
 use super::directives::{
-    Directive, Object, arrange, check_order, directive_of, must_be_list, same_types, unknown_patch_type,
-    when_new, without_directives,
+    Object, arrange, check_order, must_be_list, same_types, when_new, without_directives,
 };
 use super::schema::{Field, Type, of_kind};
 use super::{GroupKind, PatchError, malformed};
@@ -37,7 +36,7 @@ pub fn strategic(document: &Value, patch: &Value, kind: &GroupKind) -> Result<Va
 /// Merges one object; `of` names the fields with rules of their own.
 fn merge_object(target: Object, patch: &Object, of: Type) -> Result<Object, PatchError> {
     // lab:begin 00.8 obey $patch and $retainKeys, merge member by member, then thin out and order lists
-    use super::directives::PATCH;
+    use super::directives::{Directive, PATCH, directive_of, unknown_patch_type};
     match patch.get(PATCH) {
         None => {}
         Some(Value::String(directive)) if directive == "replace" => return Ok(without_directives(patch)),
@@ -78,9 +77,10 @@ fn merge_object(target: Object, patch: &Object, of: Type) -> Result<Object, Patc
 }
 
 /// Drops what `$retainKeys` does not name, if the patch has one.
+// lab:given
 fn retain_keys(target: Object, patch: &Object) -> Result<Object, PatchError> {
     // lab:begin 00.8 keep only what $retainKeys names; refuse a patch that sets something else
-    use super::directives::RETAIN_KEYS;
+    use super::directives::{RETAIN_KEYS, directive_of};
     let mut target = target;
     let Some(retained) = patch.get(RETAIN_KEYS) else { return Ok(target) };
     let wrong = || malformed("invalid patch format of retainKeys");
@@ -97,6 +97,7 @@ fn retain_keys(target: Object, patch: &Object) -> Result<Object, PatchError> {
 }
 
 /// Arranges one list as its `$setElementOrder` wants it.
+// lab:given
 fn set_order(
     merged: &mut Object,
     live: &Object,
@@ -120,6 +121,7 @@ fn set_order(
 }
 
 /// What becomes of one field; nothing, if it is new and the patch holds only a directive.
+// lab:given
 fn merge_field(
     target: Option<&Value>,
     patch: &Value,
@@ -162,7 +164,7 @@ fn merge_set(target: &[Value], patch: &[Value]) -> Vec<Value> {
 /// Merges lists of objects by the value of `key`.
 fn merge_keyed(target: &[Value], patch: &[Value], key: &str, of: Type) -> Result<Vec<Value>, PatchError> {
     // lab:begin 00.9 obey the elements with a $patch, merge the others by their key, arrange the result
-    use super::directives::{directive, keyed};
+    use super::directives::{directive, keyed, unknown_patch_type};
     let mut merged = target.to_vec();
     let (mut changes, mut replace) = (Vec::new(), false);
     for element in patch {
