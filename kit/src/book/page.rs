@@ -116,8 +116,9 @@ impl Page {
         let lines = self.lines.iter().enumerate();
         lines
             .filter_map(|(number, line)| {
-                let (_, inner) = line.split_once("{{#include ")?;
-                let (inner, _) = inner.split_once("}}")?;
+                let (before, inner) = line.split_once("{{#include ")?;
+                // `\{{#include …}}` talks of one.
+                let (inner, _) = (!before.ends_with('\\')).then_some(inner)?.split_once("}}")?;
                 let (path, anchor) =
                     inner.trim().split_once(':').map_or((inner, None), |(p, a)| (p, Some(a)));
                 let (path, anchor) = (path.trim().to_owned(), anchor.map(|anchor| anchor.trim().to_owned()));
@@ -127,9 +128,18 @@ impl Page {
     }
 }
 
-/// The lines of a source between the comments `ANCHOR: name` and `ANCHOR_END: name`, as mdBook takes
-/// them: without the comments of other anchors.
+/// The lines of a source that an include means, as mdBook takes them: between the comments
+/// `ANCHOR: name` and `ANCHOR_END: name`, without the comments of other anchors; or by their numbers, as
+/// `5:` and `5:10`.
 pub fn anchored<'a>(source: &'a str, anchor: &str) -> Option<Vec<&'a str>> {
+    if anchor.chars().all(|char| char.is_ascii_digit() || char == ':') {
+        let (first, last) = anchor.split_once(':').unwrap_or((anchor, anchor));
+        let first = first.parse::<usize>().unwrap_or(1).max(1);
+        let last = last.parse::<usize>().unwrap_or(usize::MAX);
+        let lines: Vec<&str> =
+            source.lines().skip(first - 1).take(last.saturating_sub(first).saturating_add(1)).collect();
+        return (!lines.is_empty()).then_some(lines);
+    }
     let marks = |line: &str, mark: &str| {
         line.split_once(mark).is_some_and(|(_, name)| name.split_whitespace().next() == Some(anchor))
     };
@@ -170,6 +180,7 @@ inner
 - in a list:
   ```rust
   {{#include ../../chapters/05-scheduler/src/lib.rs:event}}
+  \\{{#include shown, not meant}}
   ```
 ";
 
@@ -206,5 +217,13 @@ inner
         assert_eq!(anchored(source, "inner"), Some(vec!["c"]));
         assert_eq!(anchored(source, "inn"), None);
         assert_eq!(anchored("// ANCHOR: open\na", "open"), None);
+    }
+
+    #[test]
+    fn lines_are_included_by_their_numbers_too() {
+        for (range, lines) in [("2:", "b c"), ("2", "b"), (":2", "a b"), ("2:3", "b c"), ("3:9", "c")] {
+            assert_eq!(anchored("a\nb\nc", range), Some(lines.split(' ').collect()), "{range}");
+        }
+        assert_eq!(anchored("a", "2:"), None);
     }
 }
