@@ -32,6 +32,7 @@ pub struct Entry<'a> {
     pub link: &'a str,
 }
 
+// ANCHOR: ops
 /// What to do in the layer's directory. Paths are relative, without `.` and `..`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LayerOp {
@@ -48,6 +49,7 @@ pub enum LayerOp {
     /// The directory hides what lower layers have in it.
     Opaque { dir: String },
 }
+// ANCHOR_END: ops
 
 /// Why a layer is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -32,6 +32,7 @@ impl Ns {
     }
 }
 
+// ANCHOR: modes
 /// CRI's `NamespaceMode` after target ids became process ids.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
@@ -55,6 +56,7 @@ pub struct Wanted {
     /// A cgroup namespace of its own: where cgroup v2 is in use.
     pub cgroup: bool,
 }
+// ANCHOR_END: modes
 
 /// What to do, in this order: `join`, then make `create` while starting the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

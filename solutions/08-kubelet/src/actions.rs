@@ -59,6 +59,7 @@ pub struct BackingOff {
     pub until: Timestamp,
 }
 
+// ANCHOR: plan
 /// The plan. The shell carries it out from top to bottom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodActions {
@@ -74,6 +75,7 @@ pub struct PodActions {
     /// Who must wait, and for how long; the shell calls again at the earliest `until`.
     pub backing_off: BTreeMap<String, BackingOff>,
 }
+// ANCHOR_END: plan
 
 impl PodActions {
     /// Is there nothing to do (though perhaps something to wait for)?

@@ -26,6 +26,7 @@ pub enum PodState {
     Finished,
 }
 
+// ANCHOR: work
 /// One piece of work that the shell does for the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
@@ -37,6 +38,7 @@ pub enum Work {
     /// no log, no directory. Without, the logs of the dead containers are kept to be read.
     CleanUp { remove: bool },
 }
+// ANCHOR_END: work
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +72,7 @@ pub enum Outcome {
     Interrupted,
 }
 
+// ANCHOR: actions
 /// What the shell must do, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -80,6 +83,7 @@ pub enum Action {
     /// Drop the worker: the pod is no more.
     Forget,
 }
+// ANCHOR_END: actions
 
 /// The state machine of one pod. Call [`PodWorker::handle`] with everything that happens; do what
 /// it returns.

@@ -9,6 +9,7 @@ use crate::reach::{Reach, reach};
 use crate::rules::{Config, Rules, Table};
 use crate::{balance, external};
 
+// ANCHOR: verdict
 /// Where one kind of traffic of a service port goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -25,6 +26,7 @@ pub enum Refusal {
     /// balancer tries another node rather than give the client an error.
     NoLocalEndpoints,
 }
+// ANCHOR_END: verdict
 
 impl Refusal {
     /// The rule that refuses `packets`, and says why in its comment.
