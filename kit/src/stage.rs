@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -85,6 +86,7 @@ type Tree = BTreeMap<PathBuf, Vec<u8>>;
 impl Stage {
     /// Lays the tree for a chapter, in a folder named after `purpose`.
     pub fn lay(place: &Place, chapter: &Chapter, purpose: &str, core: &Core<'_>) -> Result<Stage> {
+        fetch(place)?;
         let target = target(place)?;
         let root = target.join(STAGES).join(format!("{purpose}-{}", chapter.number));
         fs::create_dir_all(&root).with_context(|| root.display().to_string())?;
@@ -187,6 +189,20 @@ impl Stage {
             .stdin(Stdio::null());
         process::run(command, &Bounds { time, output: COMPILERS_WORDS, kept: COMPILERS_WORDS }, None)
     }
+}
+
+/// Has cargo fetch what is missing of other people's packages, which later may come from no network.
+fn fetch(place: &Place) -> Result<()> {
+    static DONE: OnceLock<()> = OnceLock::new();
+    if DONE.get().is_none() {
+        let about = crate::say::run(Command::new("rustc").arg("-vV").current_dir(&place.root))?;
+        let host = about.lines().find_map(|line| line.strip_prefix("host: "));
+        let mut fetch = cargo::command(place);
+        fetch.args(["fetch", "--quiet", "--locked"]).args(host.map(|host| format!("--target={host}")));
+        crate::say::run(&mut fetch)?;
+        let _ = DONE.set(());
+    }
+    Ok(())
 }
 
 /// The workspace's target folder.

@@ -24,7 +24,7 @@ const SEED: (&str, &str) = ("PROPTEST_RNG_SEED", "20");
 /// Of what was printed, so much goes into a report.
 const SHOWN: usize = 4000;
 
-pub fn grade(place: &Place, chapter: &Chapter, submission: &Submission, walls: bool) -> Result<ChapterGrade> {
+pub fn grade(place: &Place, chapter: &Chapter, submission: &Submission, walls: bool) -> ChapterGrade {
     let began = Instant::now();
     let mut grade = ChapterGrade {
         chapter: chapter.name.clone(),
@@ -36,6 +36,20 @@ pub fn grade(place: &Place, chapter: &Chapter, submission: &Submission, walls: b
         seconds: 0.0,
         steps: chapter.steps.iter().map(unearned).collect(),
     };
+    if let Err(error) = fill(&mut grade, place, chapter, submission, walls) {
+        grade.is_out(State::Ungraded, format!("NOT GRADED, the grader failed: {error:#}"));
+    }
+    grade.seconds = began.elapsed().as_secs_f64();
+    grade
+}
+
+fn fill(
+    grade: &mut ChapterGrade,
+    place: &Place,
+    chapter: &Chapter,
+    submission: &Submission,
+    walls: bool,
+) -> Result<()> {
     match submission.part(place, chapter)? {
         Part::Missing => grade.is_out(State::NotBegun, "it was not handed in".to_owned()),
         Part::Skeleton => grade.is_out(State::NotBegun, "not begun: it is the skeleton".to_owned()),
@@ -73,8 +87,7 @@ pub fn grade(place: &Place, chapter: &Chapter, submission: &Submission, walls: b
             }
         }
     }
-    grade.seconds = began.elapsed().as_secs_f64();
-    Ok(grade)
+    Ok(())
 }
 
 impl ChapterGrade {

@@ -16,8 +16,8 @@
 //! 1. A step's points are given when all of its tests have passed, and it has at least one.
 //! 2. A chapter that does not compile costs that chapter's points only; a step that loops, that step's.
 //! 3. The same submission gets the same points again: random tests begin at a fixed seed.
-//! 4. Whoever loses a point is told why. Whatever goes wrong with *us* ends the grading with an error,
-//!    and is never a student's lost point.
+//! 4. Whoever loses a point is told why. What goes wrong with *us* is called so in the report, and the
+//!    command fails in the end: it is never a student's lost point.
 
 mod chapter;
 mod classroom50;
@@ -29,12 +29,12 @@ mod submission;
 mod text;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use self::report::{Graded, Report};
+use self::report::{Graded, Report, State};
 use self::submission::Submission;
 use crate::chapters::{Chapter, Target};
 use crate::exam::jail;
@@ -97,28 +97,37 @@ pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
     for submission in &submissions {
         let mut graded = Graded::new(&submission.name);
         for chapter in &chapters {
-            let grade = chapter::grade(place, chapter, submission, no_walls.is_none())
-                .with_context(|| format!("grading {} of {}", chapter.name, submission.name))?;
+            let grade = chapter::grade(place, chapter, submission, no_walls.is_none());
             eprintln!("{}", text::progress(&submission.name, &grade));
             graded.chapters.push(grade);
         }
         report.submissions.push(graded);
     }
+    write(&report, args, by_file)?;
+    let grades = report.submissions.iter().flat_map(|graded| &graded.chapters);
+    let ungraded = grades.filter(|grade| grade.state == State::Ungraded).count();
+    if ungraded > 0 {
+        bail!("{ungraded} chapters could not be graded: the report says why");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(report: &Report, args: &Args, by_file: bool) -> Result<()> {
+    let to = |file: &Path, report: &Report| {
+        std::fs::write(file, args.format.of(report)?).with_context(|| file.display().to_string())
+    };
     match &args.out {
         Some(folder) if by_file => {
             std::fs::create_dir_all(folder)?;
             for graded in &report.submissions {
-                let file = folder.join(format!("{}.json", graded.name));
                 let alone = Report { walls: report.walls, submissions: vec![graded.clone()] };
-                std::fs::write(&file, args.format.of(&alone)?).with_context(|| file.display().to_string())?;
+                to(&folder.join(format!("{}.json", graded.name)), &alone)?;
             }
+            Ok(())
         }
-        Some(file) => {
-            std::fs::write(file, args.format.of(&report)?).with_context(|| file.display().to_string())?;
-        }
-        None => std::io::stdout().write_all(args.format.of(&report)?.as_bytes())?,
+        Some(file) => to(file, report),
+        None => Ok(std::io::stdout().write_all(args.format.of(report)?.as_bytes())?),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn chosen(place: &Place, targets: &[Target]) -> Result<Vec<Chapter>> {

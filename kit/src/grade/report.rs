@@ -43,6 +43,8 @@ pub enum State {
     NotBegun,
     /// It was not taken, or it does not compile.
     Refused,
+    /// The grader could not do its work: these are no points of the student's.
+    Ungraded,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -53,10 +53,9 @@ pub fn read(output: &str) -> Said {
             said.words.push('\n');
             continue;
         };
-        if let Some(message) = line.message.filter(|message| message.level.starts_with("error")) {
-            if said.errors.len() < ERRORS {
-                said.errors += &message.rendered.unwrap_or_default();
-            }
+        let error = line.message.filter(|message| message.level.starts_with("error"));
+        if let Some(message) = error.filter(|_| said.errors.len() < ERRORS) {
+            said.errors += &message.rendered.unwrap_or_default();
         }
         let Some(target) = line.target.filter(|_| line.reason == "compiler-artifact") else { continue };
         if target.kind.iter().any(|kind| kind == "test") {
