@@ -5,6 +5,7 @@
 //! off. Two rows with one `storage_prefix` are two versions of the same objects: the API
 //! server stores the one that [`Resource::is_storage_version`] names and converts.
 
+// ANCHOR: resource
 /// One resource in one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resource {
@@ -24,6 +25,7 @@ pub struct Resource {
     pub verbs: &'static [&'static str],
     pub subresources: &'static [&'static str],
 }
+// ANCHOR_END: resource
 
 const VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 const STATUS: &[&str] = &["status"];

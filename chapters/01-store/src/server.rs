@@ -96,6 +96,7 @@ pub fn outbox() -> (mpsc::Sender<Delivery>, mpsc::Receiver<Delivery>) {
     mpsc::channel(WINDOW + CONTROL)
 }
 
+// ANCHOR: event
 /// All that can wake the loop.
 enum Event {
     Request(Request),
@@ -111,6 +112,7 @@ enum Event {
     ProgressDue,
     Stop,
 }
+// ANCHOR_END: event
 
 struct Pending {
     command: Command,

@@ -76,6 +76,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests under way may take after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
 
+// ANCHOR: event
 /// Everything that can happen to this process.
 enum Event {
     Connection(TcpStream),
@@ -85,6 +86,7 @@ enum Event {
     Compact,
     Stop,
 }
+// ANCHOR_END: event
 
 /// Serve until SIGTERM or SIGINT.
 pub async fn run(args: Args) -> anyhow::Result<()> {

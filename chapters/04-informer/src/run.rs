@@ -35,6 +35,7 @@ impl<K> Source<K> {
     }
 }
 
+// ANCHOR: event
 /// Everything that makes the loop turn.
 enum Event<K> {
     /// A page of the list came, or did not.
@@ -52,6 +53,7 @@ enum Event<K> {
     /// The last handle of the informer was dropped.
     Abandoned,
 }
+// ANCHOR_END: event
 
 /// What the reflector's current step has under way.
 enum Io<K> {

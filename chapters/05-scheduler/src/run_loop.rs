@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::apply::{Applier, Done};
 use crate::heart::Scheduler;
 
+// ANCHOR: event
 /// Everything that the scheduler reacts to.
 enum Event {
     Pod(Change<Pod>),
@@ -20,6 +21,7 @@ enum Event {
     Timer,
     Stop,
 }
+// ANCHOR_END: event
 
 pub async fn run(
     mut scheduler: Scheduler,

@@ -73,6 +73,7 @@ impl Spec {
     }
 }
 
+// ANCHOR: event
 /// Everything that makes PID 1 do something.
 enum Event {
     /// A component, a node's init, or an orphan has ended.
@@ -86,6 +87,7 @@ enum Event {
     /// A node's init tells of one of its programs.
     Reported { node: String, status: UnitStatus },
 }
+// ANCHOR_END: event
 
 struct Sandbox {
     spec: Spec,
