@@ -171,11 +171,24 @@ fn is_address(link: &str) -> bool {
     host.contains('.') && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte))
 }
 
+fn is_number(text: &str) -> bool {
+    let digits = text.trim_end_matches(':');
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Included code is there.
 fn code(place: &Place, page: &Page) -> Vec<String> {
     let lacks = page.includes().into_iter().filter_map(|include| {
         let what = match (std::fs::read_to_string(src(place).join(&include.path)), &include.anchor) {
             (Err(why), _) => why.to_string(),
+            (Ok(text), Some(from)) if is_number(from) => {
+                // `FILE:5:` is mdBook's way to say "from line 5 on": a golden without its head.
+                let lines = from.trim_end_matches(':').parse().unwrap_or(0);
+                if text.lines().count() >= lines {
+                    return None;
+                }
+                format!("there is no line {lines}")
+            }
             (Ok(text), Some(anchor)) if anchored(&text, anchor).is_none() => {
                 format!("there are no lines between ANCHOR: {anchor} and its end")
             }
