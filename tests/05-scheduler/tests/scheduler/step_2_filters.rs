@@ -65,11 +65,13 @@ fn a_refusal_says_why_in_upstreams_words() {
         cache
     };
     let pod = pod_with("p", asking(json!({ "cpu": "500m" })));
-    let error = fitting(&full(), &pod).expect_err("no room").to_string();
+    let error = fitting(&full(), &pod).expect_err("200m are left on each, and it asks for 500m").to_string();
     say("room is taken", error);
     let mut never = asking(json!({ "cpu": "500m" }));
     never["preemptionPolicy"] = json!("Never");
-    let error = fitting(&full(), &pod_with("p", never)).expect_err("no room").to_string();
+    let error = fitting(&full(), &pod_with("p", never))
+        .expect_err("200m are left on each, and it asks for 500m")
+        .to_string();
     say("room is taken, and it never preempts", error);
     say("nodeSelector", verdict(two(), json!({ "nodeSelector": { "disk": "ssd" } })));
     let taints = json!([{ "key": "a", "value": "b", "effect": "NoSchedule" }]);

@@ -92,7 +92,8 @@ fn constrained(name: &str, when: &str, max_skew: i64) -> Arc<Pod> {
 fn a_node_without_the_key_is_refused_by_a_constraint_that_must_hold() {
     let mut cache = Cache::default();
     cache.set_node(in_zone("n1", None));
-    let error = schedule(&cache, &constrained("p", "DoNotSchedule", 1), &profile(), 0).expect_err("no zone");
+    let error = schedule(&cache, &constrained("p", "DoNotSchedule", 1), &profile(), 0)
+        .expect_err("the only node is in no zone");
     assert_eq!(
         error.to_string(),
         "0/1 nodes are available: 1 node(s) didn't match pod topology spread constraints (missing required \
@@ -109,7 +110,8 @@ fn a_domain_that_is_ahead_is_refused_until_the_others_catch_up() {
     let cordoned = json!({ "metadata": { "labels": { "zone": "b" } }, "spec": { "unschedulable": true } });
     cache.set_node(node_with("b1", 1000, 1000, cordoned));
     cache.confirm(bound(&constrained("p0", "DoNotSchedule", 1), "a1"));
-    let error = schedule(&cache, &constrained("p1", "DoNotSchedule", 1), &profile(), 0).expect_err("skew");
+    let error = schedule(&cache, &constrained("p1", "DoNotSchedule", 1), &profile(), 0)
+        .expect_err("zone a has one, b has none, and a skew of two is too much");
     assert!(error.to_string().contains("1 node(s) didn't match pod topology spread constraints,"), "{error}");
     assert!(schedule(&cache, &constrained("p2", "DoNotSchedule", 2), &profile(), 0).is_ok());
 }
