@@ -104,7 +104,7 @@ impl Quantity {
 
     fn scaled(&self, unit: i128) -> i64 {
         let _ = &unit;
-        todo!("lab 00.1: divide by the unit and round away from zero; saturate at the ends of i64")
+        todo!("lab 00.1: divide by the unit and round away from zero; stop at the ends of i64")
     }
 }
 

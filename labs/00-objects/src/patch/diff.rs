@@ -4,10 +4,10 @@
 //! `kubectl edit`, `set` and `label` send such a patch instead of the object, so that nobody
 //! else's change is lost. `apply` makes two of them and lays one over the other.
 
-use super::directives::{Object, PATCH, RETAIN_KEYS, deletions_of, go, keyed, order_of, same_types};
+use super::directives::{Object, deletions_of, go, keyed, order_of, same_types};
 use super::schema::{Field, Type, of_kind};
 use super::{GroupKind, PatchError, malformed};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Which differences are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,9 @@ pub struct Wanted {
 
 impl Wanted {
     pub const ALL: Wanted = Wanted { changes: true, deletions: true };
+    #[allow(dead_code, reason = "used by your answer")]
     pub const CHANGES: Wanted = Wanted { changes: true, deletions: false };
+    #[allow(dead_code, reason = "used by your answer")]
     pub const DELETIONS: Wanted = Wanted { changes: false, deletions: true };
 }
 
@@ -42,6 +44,7 @@ pub fn diff_objects(from: &Object, to: &Object, of: Type, wanted: Wanted) -> Res
 
 /// Adds `$retainKeys` to the patch of a union: there is a change, or something must go that
 /// the new object does not name.
+#[allow(dead_code, reason = "used by your answer")]
 fn name_retained(patch: &mut Object, old: &Object, new: &Object) {
     let _ = (&patch, &old, &new);
     todo!("lab 00.10: list the new object's members, in order, where the patch needs $retainKeys")
@@ -49,6 +52,7 @@ fn name_retained(patch: &mut Object, old: &Object, new: &Object) {
 
 /// The differences of two lists by key: elements with changes in the new list's order, then
 /// elements to delete by the order of their keys, then the order of all.
+#[allow(dead_code, reason = "used by your answer")]
 fn diff_keyed(
     patch: &mut Object,
     name: &str,
@@ -70,6 +74,7 @@ fn diff_keyed(
 }
 
 /// The differences of two sets: what is new, what goes, and the order.
+#[allow(dead_code, reason = "used by your answer")]
 fn diff_sets(
     patch: &mut Object,
     name: &str,
