@@ -152,10 +152,6 @@ impl Chapter {
         }
     }
 
-    pub fn shell(&self, place: &Place) -> PathBuf {
-        place.root.join("chapters").join(&self.name)
-    }
-
     pub fn solution(&self, place: &Place) -> PathBuf {
         place.root.join("solutions").join(&self.name)
     }
