@@ -56,7 +56,7 @@ fn when_an_owner_goes_its_dependents_are_looked_at() {
     {
         assert!(graph.handle(identity(&meta), &meta).check.is_empty());
     }
-    assert_eq!(checks(&graph.handle_gone("owner")), ["a"]);
+    assert_eq!(checks(&graph.handle_gone("owner")), ["a"], "and b, which never had an owner, is not");
 }
 
 /// Its owner may be late, or may never have been.
@@ -64,7 +64,7 @@ fn when_an_owner_goes_its_dependents_are_looked_at() {
 fn a_dependent_of_an_owner_that_no_watch_has_shown_is_looked_at() {
     let mut graph = Graph::default();
     let dependent = meta("a", &[("unknown", true)], json!({}));
-    assert_eq!(checks(&graph.handle(identity(&dependent), &dependent)), ["a"]);
+    assert_eq!(checks(&graph.handle(identity(&dependent), &dependent)), ["a"], "nobody knows its owner");
 }
 
 /// It waits for the last of them, and somebody must notice.
@@ -75,8 +75,24 @@ fn an_owner_in_foreground_deletion_is_looked_at_with_its_dependents_and_again_wh
         graph.handle(identity(&meta), &meta);
     }
     let waiting = meta("owner", &[], going(FOREGROUND));
-    assert_eq!(checks(&graph.handle(identity(&waiting), &waiting)), ["a", "owner"]);
-    assert_eq!(checks(&graph.handle_gone("a")), ["owner"]);
+    let work = graph.handle(identity(&waiting), &waiting);
+    assert_eq!(checks(&work), ["a", "owner"], "it begins to wait, and its dependents are to go first");
+    assert_eq!(checks(&graph.handle_gone("a")), ["owner"], "it waited for this one");
+}
+
+/// Whoever looks only when an owner dies misses what arrives while it is dying, and what gets away.
+#[graded]
+fn what_comes_to_a_waiting_owner_or_leaves_it_is_looked_at() {
+    let mut graph = Graph::default();
+    let owner = meta("owner", &[], going(FOREGROUND));
+    graph.handle(identity(&owner), &owner);
+    let late = meta("a", &[("owner", true)], json!({}));
+    assert_eq!(checks(&graph.handle(identity(&late), &late)), ["a"], "its owner waits already");
+    assert!(checks(&graph.handle(identity(&owner), &owner)).is_empty(), "it waited before: no news");
+    let free = meta("a", &[], json!({}));
+    let work = graph.handle(identity(&free), &free);
+    assert_eq!(checks(&work), ["a", "owner"], "it has other owners now, and its former one waited for it");
+    assert!(checks(&graph.handle(identity(&free), &free)).is_empty(), "nothing has changed");
 }
 
 /// Its dependents must forget it before it goes.
@@ -87,7 +103,7 @@ fn an_owner_that_orphans_is_put_on_the_other_list() {
     graph.handle(identity(&owner), &owner);
     let leaving = meta("owner", &[], going(ORPHAN));
     let work = graph.handle(identity(&leaving), &leaving);
-    assert_eq!((checks(&work), work.orphan.len()), (vec![], 1));
+    assert_eq!((checks(&work), work.orphan.len()), (vec![], 1), "on the orphan list, and on no other");
     assert!(graph.handle(identity(&leaving), &leaving).orphan.is_empty(), "once is enough");
 }
 
@@ -146,6 +162,18 @@ fn foreground_deletion_goes_down_the_tree_and_comes_back_up() {
     assert_eq!(judge(&middle, &waits, &graph), Verdict::Delete { policy: "Background", unblock: false });
     graph.handle_gone("middle");
     assert_eq!(judge(&owner, &BTreeMap::new(), &graph), Verdict::RemoveForeground);
+}
+
+/// `blockOwnerDeletion` all around would make them wait until somebody comes by hand.
+#[graded]
+fn of_two_objects_that_wait_for_each_other_one_lets_go() {
+    let mut graph = Graph::default();
+    let dependent = meta("b", &[("a", true)], going(FOREGROUND));
+    let object = meta("a", &[("b", true)], json!({}));
+    graph.handle(identity(&object), &object);
+    graph.handle(identity(&dependent), &dependent);
+    let waits = states(&[("b", OwnerState::Waiting)]);
+    assert_eq!(judge(&object, &waits, &graph), Verdict::Delete { policy: "Foreground", unblock: true });
 }
 
 /// `blockOwnerDeletion` is what makes an owner wait.
