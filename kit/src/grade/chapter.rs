@@ -32,7 +32,7 @@ pub fn grade(place: &Place, chapter: &Chapter, submission: &Submission, walls: b
         state: State::NotBegun,
         reason: None,
         compiler: None,
-        notes: submission.unused(place, chapter),
+        notes: submission.unused(place, chapter).iter().map(|note| clean(note)).collect(),
         seconds: 0.0,
         steps: chapter.steps.iter().map(unearned).collect(),
     };
@@ -53,8 +53,9 @@ fn fill(
     match submission.part(place, chapter)? {
         Part::Missing => grade.is_out(State::NotBegun, "it was not handed in".to_owned()),
         Part::Skeleton => grade.is_out(State::NotBegun, "not begun: it is the skeleton".to_owned()),
-        Part::Refused(why) => grade.is_out(State::Refused, format!("it was not taken: {why}")),
-        Part::Files(files) => {
+        Part::Refused(why) => grade.is_out(State::Refused, clean(&format!("it was not taken: {why}"))),
+        Part::Files(files, look) => {
+            grade.notes.extend(look.iter().map(|note| clean(note)));
             let src = stage::aside(place, &format!("taken-{}", std::process::id()))?;
             let _ = fs::remove_dir_all(&src);
             for (path, text) in files {
@@ -67,8 +68,8 @@ fn fill(
             let stage = stage?;
             match stage.build(chapter)? {
                 Built::Refused(said) => {
-                    grade.compiler = Some(cut(&said, SHOWN));
-                    grade.is_out(State::Refused, does_not_compile(&said));
+                    grade.compiler = Some(clean(&cut(&said, SHOWN)));
+                    grade.is_out(State::Refused, clean(&does_not_compile(&said)));
                 }
                 Built::Suite(suite) => {
                     grade.state = State::Graded;
@@ -128,9 +129,23 @@ fn judged(verdict: &Verdict, limits: &Limits) -> TestGrade {
         name: verdict.test.clone(),
         rule: rule(&verdict.test),
         passed,
-        reason: (!passed).then(|| reason(verdict, limits)),
-        printed: (!passed).then(|| cut(verdict.printed.trim(), SHOWN)),
+        reason: (!passed).then(|| clean(&reason(verdict, limits))),
+        printed: (!passed).then(|| clean(&end_of(verdict.printed.trim(), SHOWN))),
         seconds: verdict.time.as_secs_f64(),
+    }
+}
+
+/// What a student's code said must not steer the terminal of whoever reads it.
+fn clean(text: &str) -> String {
+    let dangerous = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+    text.replace(dangerous, "\u{fffd}")
+}
+
+/// The last of a text, with a sign that something stood before it.
+fn end_of(text: &str, most: usize) -> String {
+    match text.char_indices().rev().nth(most) {
+        Some((from, _)) => format!("…{}", &text[from..]),
+        None => text.to_owned(),
     }
 }
 

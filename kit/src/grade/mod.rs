@@ -22,6 +22,7 @@
 mod chapter;
 mod classroom50;
 mod csv;
+mod given;
 mod gradescope;
 mod junit;
 mod report;

@@ -3,12 +3,14 @@
 //! Links are not followed, and neither they nor devices are taken: `src` could be a link to the
 //! solutions. Sizes are bounded, so that nobody fills the instructor's disk.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::given;
 use crate::chapters::Chapter;
 use crate::labs;
 use crate::place::Place;
@@ -31,8 +33,8 @@ pub enum Part {
     Skeleton,
     /// Too large, or not made of files: why.
     Refused(String),
-    /// Files below `src`, and their texts.
-    Files(Vec<(PathBuf, Vec<u8>)>),
+    /// Files below `src` and their texts; and what somebody should look at.
+    Files(Vec<(PathBuf, Vec<u8>)>, Vec<String>),
 }
 
 impl Submission {
@@ -79,15 +81,25 @@ impl Submission {
             return Ok(Part::Refused(why));
         }
         taking.files.sort();
-        let given = labs::sync::generate(place, chapter)?;
-        let given = given
-            .iter()
-            .filter_map(|(path, text)| Some((Path::new(path).strip_prefix("src").ok()?, text.as_bytes())));
-        let theirs = taking.files.iter().map(|(path, text)| (path.as_path(), text.as_slice()));
-        let mut given: Vec<_> = given.collect();
-        given.sort();
-        let is_skeleton = theirs.eq(given);
-        Ok(if is_skeleton { Part::Skeleton } else { Part::Files(taking.files) })
+        let given: BTreeMap<PathBuf, String> = labs::sync::generate(place, chapter)?
+            .into_iter()
+            .filter_map(|(path, text)| Some((Path::new(&path).strip_prefix("src").ok()?.to_owned(), text)))
+            .collect();
+        let theirs = taking.files.iter().map(|(path, text)| (path, text.as_slice()));
+        if theirs.eq(given.iter().map(|(path, text)| (path, text.as_bytes()))) {
+            return Ok(Part::Skeleton);
+        }
+        let theirs: BTreeMap<&PathBuf, &Vec<u8>> =
+            taking.files.iter().map(|(path, text)| (path, text)).collect();
+        let look = given.iter().filter_map(|(path, text)| {
+            let why = match theirs.get(path) {
+                None => Some("a given file is missing".to_owned()),
+                Some(theirs) => given::changed(text, &String::from_utf8_lossy(theirs)),
+            };
+            Some(format!("{}: {}", self.named(&src.join(path)), why?))
+        });
+        let look = look.collect();
+        Ok(Part::Files(taking.files, look))
     }
 
     /// What of a chapter's lab was handed in, but is not used.
