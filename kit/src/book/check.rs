@@ -38,6 +38,9 @@ pub fn run(place: &Place) -> Result<ExitCode> {
             findings.extend(parts(page));
         }
     }
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        findings.extend(library.document(document)?);
+    }
     for chapter in Chapter::all(place)? {
         findings.extend(library.steps(&chapter));
         findings.extend(leaks::find(place, &chapter)?);
@@ -128,6 +131,27 @@ impl<'a> Library<'a> {
         (!self.ids(path).contains(id)).then(|| format!("{path} has no heading with that id"))
     }
 
+    /// The links of a text that lies in the repository, and is no page.
+    fn document(&self, name: &str) -> Result<Vec<String>> {
+        let document = Page::read(&self.place.root.join(name))?;
+        let mut findings = Vec::new();
+        for (number, line) in document.prose() {
+            for link in markdown_links(line) {
+                let (path, id) = link.split_once('#').map_or((link, None), |(path, id)| (path, Some(id)));
+                let page = path.strip_prefix("book/src/").map(|page| page.replace(".md", ".html"));
+                let fine = match (page, id) {
+                    _ if link.contains("://") => is_address(link),
+                    (Some(page), Some(id)) => self.ids(&page).contains(id),
+                    (_, _) => path.is_empty() || self.place.root.join(path).exists(),
+                };
+                if !fine {
+                    findings.push(format!("{name}:{}: {link} leads nowhere", number + 1));
+                }
+            }
+        }
+        Ok(findings)
+    }
+
     /// The page of a chapter has the headings that its lab names.
     fn steps(&self, chapter: &Chapter) -> Vec<String> {
         let file = format!("{}.html", chapter.name);
@@ -164,6 +188,11 @@ impl<'a> Library<'a> {
     }
 }
 
+/// Where `[words](link)` leads, for each of a line.
+fn markdown_links(line: &str) -> impl Iterator<Item = &str> {
+    line.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0))
+}
+
 /// `https://host.name/…`; nobody is asked whether it is there.
 fn is_address(link: &str) -> bool {
     let rest = link.strip_prefix("https://").or_else(|| link.strip_prefix("http://"));
@@ -171,26 +200,13 @@ fn is_address(link: &str) -> bool {
     host.contains('.') && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte))
 }
 
-fn is_number(text: &str) -> bool {
-    let digits = text.trim_end_matches(':');
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 /// Included code is there.
 fn code(place: &Place, page: &Page) -> Vec<String> {
     let lacks = page.includes().into_iter().filter_map(|include| {
         let what = match (std::fs::read_to_string(src(place).join(&include.path)), &include.anchor) {
             (Err(why), _) => why.to_string(),
-            (Ok(text), Some(from)) if is_number(from) => {
-                // `FILE:5:` is mdBook's way to say "from line 5 on": a golden without its head.
-                let lines = from.trim_end_matches(':').parse().unwrap_or(0);
-                if text.lines().count() >= lines {
-                    return None;
-                }
-                format!("there is no line {lines}")
-            }
             (Ok(text), Some(anchor)) if anchored(&text, anchor).is_none() => {
-                format!("there are no lines between ANCHOR: {anchor} and its end")
+                format!("it has no lines between ANCHOR: {anchor} and its end")
             }
             (Ok(_), _) => return None,
         };
@@ -254,6 +270,12 @@ mod tests {
     fn addresses_are_looked_at_but_not_visited() {
         assert!(is_address("https://kubernetes.io/docs/") && is_address("http://127.0.0.1:3000"));
         assert!(!is_address("https://kubernetes") && !is_address("ftp://a.b") && !is_address("https:///x"));
+    }
+
+    #[test]
+    fn every_link_of_a_line_is_found() {
+        let links = markdown_links("a [b](c.md#d) [e](https://f.g), `x](` and [h]");
+        assert_eq!(links.collect::<Vec<_>>(), ["c.md#d", "https://f.g"]);
     }
 
     fn page(steps: &str) -> Page {
