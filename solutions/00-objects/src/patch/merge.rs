@@ -45,7 +45,7 @@ pub fn json_merge_diff(from: &Value, to: &Value) -> Value {
     for (name, value) in new {
         match old.get(name) {
             Some(before) if before == value => {}
-            Some(before @ Value::Object(_)) if value.is_object() => {
+            Some(before @ Value::Object(_)) => {
                 patch.insert(name.clone(), json_merge_diff(before, value));
             }
             _ => {

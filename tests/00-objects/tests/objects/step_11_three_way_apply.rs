@@ -114,6 +114,30 @@ fn deletions_alone_make_a_list() {
     assert_eq!(three_way(&original, &modified, &current), expected);
 }
 
+/// What is live as the file wants it is not sent, however it came to be so: neither the
+/// elements nor their order. Of the file's history only deletions count.
+#[graded]
+fn what_is_live_already_is_not_sent() {
+    let list =
+        |names: &str| -> Value { names.chars().map(|name| json!({"name": name.to_string()})).collect() };
+    for (original, modified) in [("a", "ab"), ("ab", "ba"), ("", "a"), ("", "")] {
+        let with = |names: &str| pod(json!({"containers": list(names)}));
+        let patch = three_way(&with(original), &with(modified), &with(modified));
+        assert_eq!(patch, json!({}), "containers from {original:?} to {modified:?}");
+        let set = |names: &str| -> Value { names.chars().map(|name| name.to_string()).collect() };
+        let with = |names: &str| json!({"metadata": {"finalizers": set(names)}});
+        let patch = three_way(&with(original), &with(modified), &with(modified));
+        assert_eq!(patch, json!({}), "finalizers from {original:?} to {modified:?}");
+    }
+    let with = |list: Value| json!({"metadata": {"finalizers": list}});
+    let patch = three_way(&with(json!(["a", "b"])), &with(json!(["b", "c"])), &with(json!(["b", "c"])));
+    let expected = json!({"metadata": {
+        "$setElementOrder/finalizers": ["b", "c"],
+        "$deleteFromPrimitiveList/finalizers": ["a"],
+    }});
+    assert_eq!(patch, expected);
+}
+
 /// A new object under old deletions: both are in the patch.
 #[graded]
 fn a_new_object_meets_deletions_inside_it() {

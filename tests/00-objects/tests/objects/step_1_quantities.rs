@@ -167,6 +167,18 @@ fn equal_amounts_are_equal_in_every_notation() {
     assert_ne!(quantity("1"), quantity("1.000000001"));
 }
 
+/// Typed objects hold quantities as texts. Components turn them into amounts and back.
+#[graded]
+fn amounts_come_out_of_typed_objects_and_go_back() {
+    use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+    assert_eq!(Quantity::try_from(&ApiQuantity("1.5Gi".to_owned())), Ok(quantity("1536Mi")));
+    assert!(Quantity::try_from(&ApiQuantity("much".to_owned())).is_err());
+    assert_eq!("250m".parse(), Ok(quantity("0.25")));
+    assert_eq!(Quantity::from_value(3), quantity("3"));
+    assert_eq!(Quantity::from_milli(-250), quantity("-0.25"));
+    assert_eq!(-quantity("3"), quantity("-3"));
+}
+
 /// A text, its amount as an exact fraction, computed another way, and whether it is binary.
 fn any_text() -> impl Strategy<Value = (String, i128, i128, bool)> {
     let suffixes = [

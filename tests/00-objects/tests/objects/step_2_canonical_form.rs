@@ -80,6 +80,8 @@ fn zero_is_one_digit_in_every_family() {
 fn the_largest_suffix_stays_when_the_number_grows() {
     assert_eq!(quantity("1000E").to_string(), "1000E");
     assert_eq!(quantity("100000000000E").to_string(), "100000000000E");
+    let two_to_the_70 = quantity("1180591620717411303424").with_format(Format::BinarySi);
+    assert_eq!(two_to_the_70.to_string(), "1024Ei");
 }
 
 /// A quota's `used` starts at zero and takes the notation of the first pod that is counted.
@@ -112,6 +114,8 @@ fn an_amount_can_change_its_family() {
     assert_eq!(Quantity::from_milli(2000).to_string(), "2");
     assert_eq!(quantity("2Ki").with_format(Format::DecimalExponent).to_string(), "2048");
     assert_eq!(Quantity::ZERO.to_string(), "0");
+    let typed = k8s_openapi::apimachinery::pkg::api::resource::Quantity::from(quantity("1.5Gi"));
+    assert_eq!(typed.0, "1536Mi");
 }
 
 /// Suffixes from small to large with their factors in nano units.

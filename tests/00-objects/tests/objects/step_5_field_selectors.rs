@@ -75,6 +75,15 @@ fn an_exact_value_is_known_before_anything_is_read() {
     assert!(FieldSelector::parse("").expect("valid").is_everything());
 }
 
+/// A watch hands its selector to the API server in this form.
+#[graded]
+fn a_selector_is_printed_with_one_comma_between_terms() {
+    let printed = |text: &str| FieldSelector::parse(text).expect("valid").to_string();
+    assert_eq!(printed("b!=2,a==1"), "a=1,b!=2");
+    assert_eq!(printed(r"a=\,\=\\"), r"a=\,\=\\");
+    assert_eq!(printed(""), "");
+}
+
 fn any_selector() -> impl Strategy<Value = Vec<(String, bool, String)>> {
     prop::collection::vec(("[a-c](\\.[a-c]){0,2}", any::<bool>(), "[x,=\\\\ !é]{0,4}"), 0..4)
 }
