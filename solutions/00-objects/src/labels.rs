@@ -28,6 +28,7 @@ pub struct Requirement {
     values: BTreeSet<String>,
 }
 
+// ANCHOR: operator
 /// How a requirement compares. `Equals`, `DoubleEquals` and `In` with one value mean the
 /// same, and are kept apart so that a selector prints as it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,7 @@ pub enum Operator {
     GreaterThan,
     LessThan,
 }
+// ANCHOR_END: operator
 
 /// Why a text or a LabelSelector is no selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -18,11 +18,13 @@ pub const NANOS: i128 = 1_000_000_000;
 pub const MAX_NANOS: i128 = 10i128.pow(38);
 /// 2⁶³-1 units: where upstream ends the binary family, and only that.
 pub const MAX_BINARY_NANOS: i128 = i64::MAX as i128 * NANOS;
+// ANCHOR: suffixes
 /// The suffixes of powers of 1024, from 1024⁰.
 pub const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 /// The suffixes of powers of ten, with the power.
 pub const DECIMAL: [(&str, i32); 10] =
     [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
+// ANCHOR_END: suffixes
 
 /// The ASCII digits at the start, and the rest.
 pub fn split_digits(text: &str) -> (&str, &str) {

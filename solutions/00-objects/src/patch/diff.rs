@@ -9,6 +9,7 @@ use super::schema::{Field, Type, of_kind};
 use super::{GroupKind, PatchError, malformed};
 use serde_json::Value;
 
+// ANCHOR: wanted
 /// Which differences are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -17,6 +18,7 @@ pub struct Wanted {
     /// What has gone.
     pub deletions: bool,
 }
+// ANCHOR_END: wanted
 
 impl Wanted {
     pub const ALL: Wanted = Wanted { changes: true, deletions: true };

@@ -10,6 +10,7 @@ pub const SET_ORDER: &str = "$setElementOrder";
 
 pub type Object = Map<String, Value>;
 
+// ANCHOR: directive
 /// What a member of a patch is, if it is no field of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Directive<'a> {
@@ -22,6 +23,7 @@ pub enum Directive<'a> {
     /// `$setElementOrder/FIELD`
     SetOrder(&'a str),
 }
+// ANCHOR_END: directive
 
 /// Reads a member's name. The two that are about a field must name it.
 pub fn directive_of(name: &str) -> Result<Option<Directive<'_>>, PatchError> {

@@ -14,6 +14,7 @@ use super::GroupKind;
 /// The fields of a type that need a rule of their own.
 pub type Type = &'static [(&'static str, Field)];
 
+// ANCHOR: field
 /// How a field merges.
 #[derive(Clone, Copy, Debug)]
 pub enum Field {
@@ -29,6 +30,7 @@ pub enum Field {
     /// A list of plain values that acts as a set.
     Set,
 }
+// ANCHOR_END: field
 
 impl Field {
     /// The rule of the field `name` of `of`.
