@@ -9,12 +9,14 @@ fn wanted(network: Mode, ipc: Mode, pid: Mode) -> Wanted {
     Wanted { network, ipc, pid, cgroup: false }
 }
 
+/// Containers come and go; the pause process holds what they share for as long as the pod lives.
 #[graded]
 fn the_pause_process_makes_what_the_pod_shares_and_a_pid_namespace_of_its_own() {
     let plan = plan_pause(&wanted(Mode::Pod, Mode::Pod, Mode::Container));
     assert_eq!(plan, NsPlan { join: vec![], create: vec![Ns::Ipc, Ns::Uts, Ns::Net, Ns::Pid, Ns::Mount] });
 }
 
+/// A host name that differs from the node's would resolve to nobody on the node's network.
 #[graded]
 fn a_pod_in_the_nodes_network_keeps_the_nodes_name_too() {
     let plan = plan_pause(&wanted(Mode::Node, Mode::Pod, Mode::Container));
@@ -23,6 +25,7 @@ fn a_pod_in_the_nodes_network_keeps_the_nodes_name_too() {
     assert_eq!(plan.join, [(Ns::Ipc, PAUSE)]);
 }
 
+/// One address and one host name for a pod; but a container sees its own processes and files only.
 #[graded]
 fn a_container_joins_the_pods_namespaces_and_has_its_own_processes_and_mounts() {
     let plan = plan_container(&wanted(Mode::Pod, Mode::Pod, Mode::Container), PAUSE);
@@ -30,6 +33,8 @@ fn a_container_joins_the_pods_namespaces_and_has_its_own_processes_and_mounts() 
     assert_eq!(plan.create, [Ns::Pid, Ns::Mount]);
 }
 
+/// `shareProcessNamespace`: all containers see each other's processes, and pause reaps what they
+/// leave.
 #[graded]
 fn containers_of_a_pod_that_shares_processes_join_the_pause_processs_pid_namespace() {
     let plan = plan_container(&wanted(Mode::Pod, Mode::Pod, Mode::Pod), PAUSE);
@@ -37,12 +42,15 @@ fn containers_of_a_pod_that_shares_processes_join_the_pause_processs_pid_namespa
     assert_eq!(plan.create, [Ns::Mount]);
 }
 
+/// `kubectl debug --target`: an image without a shell is debugged from another one beside it.
 #[graded]
 fn a_debug_container_sees_the_processes_of_its_target() {
     let plan = plan_container(&wanted(Mode::Pod, Mode::Pod, Mode::Target(7)), PAUSE);
     assert!(plan.join.contains(&(Ns::Pid, 7)));
 }
 
+/// After it, `/proc/PID/ns` names something else, and the other namespaces could not be found any
+/// more.
 #[graded]
 fn exec_enters_the_mount_namespace_last() {
     let plan = plan_exec(&wanted(Mode::Pod, Mode::Pod, Mode::Container), 7);

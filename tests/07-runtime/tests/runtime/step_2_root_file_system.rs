@@ -79,6 +79,7 @@ impl Sys for Toy {
     }
 }
 
+/// Every line of the plan is there for a reason, and so is its place; the page goes through them.
 #[graded]
 fn an_ordinary_container() {
     let mounts = [
@@ -88,12 +89,14 @@ fn an_ordinary_container() {
     assert_snapshot!(listing(&plan(&root(), &mounts, Path::new("/work"))));
 }
 
+/// Privileged means that no wall is wanted: storage drivers and debuggers need the node's devices.
 #[graded]
 fn a_privileged_container_sees_the_nodes_devices_and_hides_nothing() {
     let root = RootSpec { privileged: true, ..root() };
     assert_snapshot!(listing(&plan(&root, &[volume("/", "/host")], Path::new("/"))));
 }
 
+/// Mount points and the working directory are made in the root; once it is read-only nothing can be.
 #[graded]
 fn a_read_only_root_is_made_so_after_everything_else_was_put_in_it() {
     let root = RootSpec { readonly: true, ..root() };
@@ -105,6 +108,8 @@ fn a_read_only_root_is_made_so_after_everything_else_was_put_in_it() {
     assert!(at("read-only /") > at("rbind /v /data nodev"));
 }
 
+/// A storage driver mounts for others, so its mounts must reach the node; the container's own root
+/// must not.
 #[graded]
 fn a_volume_that_spreads_both_ways_keeps_the_tree_shared_but_hides_the_bundle() {
     let both = MountSpec { propagation: Propagation::Shared, ..volume("/csi", "/csi") };
@@ -113,17 +118,21 @@ fn a_volume_that_spreads_both_ways_keeps_the_tree_shared_but_hides_the_bundle() 
     assert!(!listing.contains("propagate / "), "{listing}");
 }
 
+/// A disk that the node mounts later shows up in its volume; what a container mounts is its own
+/// affair.
 #[graded]
 fn mounts_of_the_node_arrive_and_ours_stay_here() {
     assert!(listing(&enter_root(&root(), &[])).starts_with("propagate / rslave\n"));
 }
 
+/// Where group 5 is not mapped, the kernel refuses a devpts that wants to give terminals to it.
 #[graded]
 fn a_user_namespace_without_the_tty_group_gets_terminals_without_it() {
     let root = RootSpec { tty_group: false, ..root() };
     assert!(!listing(&devices(&root)).contains("gid="));
 }
 
+/// The pod's shared memory is a mount of the pod; without one there is nothing to bind.
 #[graded]
 fn a_pod_of_the_nodes_ipc_or_none_needs_no_shared_memory() {
     let root = RootSpec { shm: None, ..root() };
@@ -137,6 +146,8 @@ fn targets() -> impl Strategy<Value = Vec<String>> {
 }
 
 proptest! {
+    /// A volume that is mounted before its parent disappears behind it, and nobody notices but the
+    /// program.
     #[graded]
     fn every_volume_is_seen_where_it_was_asked_for(targets in targets(), privileged: bool, readonly: bool) {
         let mounts: Vec<MountSpec> = targets.iter().map(|target| volume(&format!("/src{target}"), target)).collect();
@@ -152,6 +163,7 @@ proptest! {
         prop_assert_eq!(toy.seen(Path::new("/dev/shm")), Some("/run/pod.shm"));
     }
 
+    /// Two mounts at one place are a mistake, but the one who made it decides which is on top.
     #[graded]
     fn volumes_of_one_depth_keep_the_order_of_the_request(targets in targets()) {
         let mounts: Vec<MountSpec> = targets.iter().map(|target| volume("/src", target)).collect();

@@ -23,6 +23,7 @@ fn make(path: &str, kind: Kind) -> LayerOp {
     LayerOp::Make { path: path.into(), kind, replace: false }
 }
 
+/// Tools write `etc`, `./etc` and `/etc` and mean the same.
 #[graded]
 fn names_are_relative_to_the_layer() {
     let ops =
@@ -30,6 +31,7 @@ fn names_are_relative_to_the_layer() {
     assert_eq!(ops, [LayerOp::Root, make("etc", Kind::Dir), make("etc/x", Kind::File)]);
 }
 
+/// Layers are unpacked by root and made by strangers: one `..` would write anywhere on the node.
 #[graded]
 fn a_name_that_climbs_out_is_refused() {
     for path in ["../x", "a/../../x", "a/.."] {
@@ -39,6 +41,7 @@ fn a_name_that_climbs_out_is_refused() {
     assert_eq!(plan(&[link]), Err(LayerError::Escapes("../../etc/shadow".into())));
 }
 
+/// A link to `/root` and a file behind it: a careless unpacker writes the node's authorized_keys.
 #[graded]
 fn nothing_is_written_through_a_link_of_the_layer() {
     let evil =
@@ -52,6 +55,7 @@ fn nothing_is_written_through_a_link_of_the_layer() {
     assert!(plan(&evil).is_err());
 }
 
+/// Layers only add; to delete, one has to add the news that something is gone.
 #[graded]
 fn a_whiteout_hides_a_name_of_lower_layers() {
     let ops = plan(&[entry("etc/.wh.motd", Kind::File)]).unwrap();
@@ -59,6 +63,7 @@ fn a_whiteout_hides_a_name_of_lower_layers() {
     assert_eq!(ops, [parent, LayerOp::Whiteout { path: "etc/motd".into() }]);
 }
 
+/// The directory was deleted and made anew: the files that it had below must not come back.
 #[graded]
 fn a_directory_both_hidden_and_brought_is_opaque_in_either_order() {
     let opaque = LayerOp::Opaque { dir: "d".into() };
@@ -69,6 +74,7 @@ fn a_directory_both_hidden_and_brought_is_opaque_in_either_order() {
     assert_eq!(ops, [LayerOp::Whiteout { path: "d".into() }, replaced, opaque]);
 }
 
+/// A whiteout speaks of lower layers, wherever in the archive it stands.
 #[graded]
 fn a_file_that_the_layer_brings_stays_though_the_layer_hides_the_name() {
     let ops = plan(&[entry("f", Kind::File), entry(".wh.f", Kind::File)]).unwrap();
@@ -84,6 +90,7 @@ fn a_link_that_went_with_its_directory_is_in_nobodys_way() {
     assert!(ops.is_ok(), "the link was replaced together with the directory that it lay in: {ops:?}");
 }
 
+/// Docker's first storage driver was AUFS; its bookkeeping still turns up in old images.
 #[graded]
 fn other_names_of_aufs_mean_nothing() {
     assert_eq!(plan(&[entry(".wh..wh.plnk", Kind::Dir), entry(".wh..wh.aufs", Kind::File)]), Ok(vec![]));
@@ -91,6 +98,7 @@ fn other_names_of_aufs_mean_nothing() {
     assert_eq!(plan(&[entry(".wh...", Kind::File)]), Err(LayerError::EmptyWhiteout(".wh...".into())));
 }
 
+/// mount(2) takes one string: a colon in a path would be read as one more layer.
 #[graded]
 fn overlay_options_escape_what_separates() {
     let lower = strings(&["top", "base"]);
@@ -263,6 +271,8 @@ fn change(tree: &mut BTreeMap<String, Option<usize>>, layer: &[(String, Says, us
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
+    /// Two readings of random layers must agree: overlay's, of your operations, and the image
+    /// specification's.
     #[graded]
     fn stacked_by_overlay_layers_show_what_the_specification_says(layers in layers()) {
         let mut disks: Vec<OnDisk> = Vec::new();
@@ -291,6 +301,7 @@ proptest! {
         prop_assert_eq!(shown, naive);
     }
 
+    /// Whatever an archive names, no operation may lead out of the layer's own directory.
     #[graded]
     fn no_operation_ever_leaves_the_layer(paths in prop::collection::vec("[./a]{0,8}", 1..6)) {
         let mut planner = LayerPlanner::default();

@@ -5,6 +5,7 @@ use crate::heart::image::{ImageError, RunConfig, chain_ids, command_line, digest
 use crate::heart::reference::Reference;
 use crate::strings;
 
+/// The short form is what people write in manifests; the long one is what is pulled, kept and shown.
 #[graded]
 fn short_names_become_long_as_dockers_do() {
     for (short, long) in [
@@ -20,6 +21,7 @@ fn short_names_become_long_as_dockers_do() {
     }
 }
 
+/// A tag may move, a digest cannot: to add `latest` to it would say two things that may differ.
 #[graded]
 fn a_digest_needs_no_tag() {
     let digest = format!("sha256:{}", "ab".repeat(32));
@@ -29,6 +31,7 @@ fn a_digest_needs_no_tag() {
     assert_eq!((found.tag.as_deref(), found.repository().as_str()), (Some("1"), "docker.io/library/nginx"));
 }
 
+/// A bad name is found when it is read, not as a strange answer of a registry (`InvalidImageName`).
 #[graded]
 fn nonsense_is_no_image() {
     for bad in ["", "UPPER", "a//b", "a:", "a:t@g", "a@sha256:12", "x:-t", "/a", "a/", "a b", "-a"] {
@@ -36,6 +39,8 @@ fn nonsense_is_no_image() {
     }
 }
 
+/// A diff means something only on top of what it was made from; two stacks must not share a directory
+/// by accident.
 #[graded]
 fn a_chain_id_names_a_layer_and_all_below_it() {
     let diff = strings(&["sha256:aa", "sha256:bb", "sha256:cc"]);
@@ -47,6 +52,7 @@ fn a_chain_id_names_a_layer_and_all_below_it() {
     assert!(chain_ids(&[]).is_empty());
 }
 
+/// The image's own command makes no sense as arguments of a program that it does not know.
 #[graded]
 fn command_replaces_both_and_args_only_the_images_command() {
     let image = RunConfig { entrypoint: strings(&["entry"]), cmd: strings(&["cmd"]), ..RunConfig::default() };
@@ -59,6 +65,7 @@ fn command_replaces_both_and_args_only_the_images_command() {
     assert_eq!(command_line(&RunConfig::default(), &[], &[]), Err(ImageError::NoCommand));
 }
 
+/// With a name twice, some programs read the first and some the last.
 #[graded]
 fn the_pods_environment_wins_and_every_name_appears_once() {
     let image = strings(&["PATH=/bin", "A=image", "B=image", "EMPTY"]);
@@ -69,6 +76,7 @@ fn the_pods_environment_wins_and_every_name_appears_once() {
 }
 
 proptest! {
+    /// Names are normalised again and again on their way; that must change nothing.
     #[graded]
     fn a_long_name_is_its_own_long_name(text in "([a-z0-9.]{1,6}(:[0-9]{1,4})?/)?[a-z][a-z0-9/._-]{0,8}(:[a-zA-Z0-9._-]{1,5})?") {
         if let Ok(reference) = Reference::parse(&text) {
@@ -77,6 +85,7 @@ proptest! {
         }
     }
 
+    /// As in a shell: who sets a variable last has set it.
     #[graded]
     fn later_settings_win_like_assignments(pairs in prop::collection::vec(("[ABC]", "[xyz]"), 0..8)) {
         let env = environment(&[], &pairs, "");

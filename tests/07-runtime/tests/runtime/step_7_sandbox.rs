@@ -10,6 +10,7 @@ use crate::heart::sandbox::{Dns, cgroup_path, resolv_conf, sysctl_allowed};
 use crate::heart::spec::SandboxSetup;
 use crate::strings;
 
+/// A new network namespace has a loopback device, and it is down: nothing could speak to itself.
 #[graded]
 fn a_pods_first_process_names_it_raises_loopback_and_writes_settings() {
     let setup = SandboxSetup {
@@ -21,6 +22,7 @@ fn a_pods_first_process_names_it_raises_loopback_and_writes_settings() {
     assert!(plan_sandbox(&SandboxSetup::default()).is_empty());
 }
 
+/// `search` is what makes `http://web` mean `web.default.svc.cluster.local`.
 #[graded]
 fn resolver_settings_are_written_in_the_usual_order() {
     let dns = Dns {
@@ -33,11 +35,13 @@ fn resolver_settings_are_written_in_the_usual_order() {
     assert_eq!(resolv_conf(&dns, "nameserver 1.1.1.1\n"), expected);
 }
 
+/// Before there is a cluster DNS, pods must be able to resolve at all.
 #[graded]
 fn a_pod_without_settings_resolves_as_its_node() {
     assert_eq!(resolv_conf(&Dns::default(), "nameserver 1.1.1.1\n"), "nameserver 1.1.1.1\n");
 }
 
+/// A pod's limit holds for all its containers together, because the kernel adds up along the path.
 #[graded]
 fn a_containers_group_lies_below_its_pods() {
     assert_eq!(
@@ -47,6 +51,7 @@ fn a_containers_group_lies_below_its_pods() {
     assert_eq!(cgroup_path("coracle", "/kubepods/pod7", "uid", "c1"), Path::new("/coracle/kubepods/pod7/c1"));
 }
 
+/// `vm.swappiness` has no namespace: a pod that set it would set it for everybody.
 #[graded]
 fn a_pod_may_change_its_own_settings_and_none_of_the_nodes() {
     assert!(sysctl_allowed("net.ipv4.ip_local_port_range", true, true));
@@ -63,6 +68,7 @@ fn a_pod_may_change_its_own_settings_and_none_of_the_nodes() {
 }
 
 proptest! {
+    /// A group outside of the runtime's would have none of its limits.
     #[graded]
     fn no_pod_can_climb_out_of_the_runtimes_group(pod in "[a./]{0,12}", uid in "[a./]{0,6}", id in "[a./]{1,6}") {
         let path = cgroup_path("/top/node", &pod, &uid, &id);

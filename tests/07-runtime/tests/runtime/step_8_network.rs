@@ -19,11 +19,14 @@ fn ip(text: &str) -> Ipv4Addr {
     text.parse().expect(text)
 }
 
+/// .0 is the network's own address, .1 by custom the gateway's.
 #[graded]
 fn the_first_pod_gets_the_address_after_the_gateways() {
     assert_eq!(allocate(cidr("10.244.1.0/24"), &BTreeSet::new(), None), Some(ip("10.244.1.2")));
 }
 
+/// Clients of the pod that is gone may still be writing to it: the next owner should not be the next
+/// pod.
 #[graded]
 fn an_address_that_was_given_back_is_used_again_as_late_as_can_be() {
     let net = cidr("10.244.1.0/29");
@@ -32,6 +35,7 @@ fn an_address_that_was_given_back_is_used_again_as_late_as_can_be() {
     assert_eq!(allocate(net, &[ip("10.244.1.4")].into(), Some(ip("10.244.1.3"))), Some(ip("10.244.1.5")));
 }
 
+/// Better no pod than two with one address.
 #[graded]
 fn a_full_network_gives_none() {
     let used = [2, 3, 4, 5, 6].map(|last| Ipv4Addr::new(10, 0, 0, last)).into();
@@ -40,6 +44,7 @@ fn a_full_network_gives_none() {
     assert_eq!(allocate(cidr("10.0.0.0/32"), &BTreeSet::new(), None), None);
 }
 
+/// Routed, not bridged: so every packet passes the node's rules, and services work (chapter 09).
 #[graded]
 fn a_pod_is_attached_by_a_routed_cable() {
     let ops = plan_attach("veth12345678", "eth0", ip("10.244.1.5"), 1500);
@@ -91,6 +96,8 @@ fn node(name: &str, address: &str, pods: &str) -> NodeNet {
     NodeNet { name: name.into(), internal_ip: address.parse().ok(), pod_cidr: pods.parse().ok() }
 }
 
+/// Every pod can reach every other without translation: on one flat network, a route a node is all it
+/// takes.
 #[graded]
 fn other_nodes_pods_are_reached_through_their_node() {
     let nodes = [
@@ -110,6 +117,7 @@ fn other_nodes_pods_are_reached_through_their_node() {
     );
 }
 
+/// What the runtime writes when a node has no network is read by the same rules as anybody else's.
 #[graded]
 fn the_runtimes_own_network_can_be_read_back() {
     let list = parse_conf(&template(cidr("10.244.3.0/24"))).unwrap();
@@ -117,6 +125,7 @@ fn the_runtimes_own_network_can_be_read_back() {
     assert_eq!(list.plugins[0]["ipam"]["subnet"], "10.244.3.0/24");
 }
 
+/// The older form of configuration is still what many plugins install.
 #[graded]
 fn a_single_plugin_is_a_list_of_one() {
     let list = parse_conf(r#"{"cniVersion":"1.0.0","name":"n","type":"bridge"}"#).unwrap();
@@ -128,6 +137,7 @@ fn a_single_plugin_is_a_list_of_one() {
     }
 }
 
+/// Plugins are chained: a port mapper must know the address that the one before it gave.
 #[graded]
 fn a_plugin_is_told_the_networks_name_and_the_result_so_far() {
     let list = parse_conf(
@@ -164,6 +174,7 @@ proptest! {
         }
     }
 
+    /// A loop that finds something to do on its own result never rests.
     #[graded]
     fn routes_come_to_rest_in_one_step(
         nodes in prop::collection::btree_map(0..6_u8, (0..6_u8, 0..6_u8), 0..6),

@@ -18,6 +18,7 @@ fn log(stream: Stream, chunks: &[&[u8]]) -> Vec<u8> {
     out
 }
 
+/// `kubectl logs` reads this file, and `--since`, `--timestamps` live on the first field.
 #[graded]
 fn a_line_has_time_stream_tag_and_text() {
     let out = log(Stream::Stdout, &[b"hello\n", b"wor", b"ld\n"]);
@@ -26,17 +27,21 @@ fn a_line_has_time_stream_tag_and_text() {
     assert_eq!(String::from_utf8(out).unwrap(), expected);
 }
 
+/// Programs print empty lines to be read by people.
 #[graded]
 fn an_empty_line_is_a_line_and_nothing_is_not() {
     assert_eq!(log(Stream::Stderr, &[b"\n"]), b"2006-01-02T15:04:05.000000007Z stderr F \n");
     assert!(log(Stream::Stderr, &[]).is_empty());
 }
 
+/// A prompt, or the last words of a process that was killed: they are not lost, and no newline is
+/// made up.
 #[graded]
 fn what_ends_without_a_newline_is_partial() {
     assert_eq!(log(Stream::Stdout, &[b"prompt> "]), b"2006-01-02T15:04:05.000000007Z stdout P prompt> \n");
 }
 
+/// A process may write a gigabyte without a newline; the runtime's memory must not grow with it.
 #[graded]
 fn a_line_longer_than_16_kib_is_cut_into_pieces() {
     let long = [vec![b'x'; MAX_LINE + 3], b"\n".to_vec()].concat();
@@ -48,6 +53,7 @@ fn a_line_longer_than_16_kib_is_cut_into_pieces() {
     );
 }
 
+/// A log file is text that anybody may have written to; a reader skips what it does not understand.
 #[graded]
 fn other_peoples_lines_are_no_log_lines() {
     for line in [

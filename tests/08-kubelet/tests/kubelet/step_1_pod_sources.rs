@@ -32,6 +32,8 @@ fn uids(names: &[&str]) -> BTreeSet<Uid> {
     names.iter().map(|n| Uid((*n).into())).collect()
 }
 
+/// Deleting is a process: first the API server says that the pod should go, and only at the end that
+/// it is gone.
 #[graded]
 fn a_pod_is_added_then_updated_then_deleted_then_removed() {
     let mut source = PodSource::default();
@@ -42,6 +44,7 @@ fn a_pod_is_added_then_updated_then_deleted_then_removed() {
     assert_eq!(source.pods().count(), 0);
 }
 
+/// Two watch events can melt into one while the kubelet is away: it sees `web-0` with another uid.
 #[graded]
 fn a_pod_made_again_under_its_name_removes_the_one_before() {
     let mut source = PodSource::default();
@@ -51,6 +54,7 @@ fn a_pod_made_again_under_its_name_removes_the_one_before() {
     assert_eq!(words(&updates), ["remove old", "add new"], "the old must end before the new begins");
 }
 
+/// Names are used again, uids never are.
 #[graded]
 fn a_late_deletion_of_the_old_pod_does_not_touch_the_new_one() {
     let mut source = PodSource::default();
@@ -60,6 +64,7 @@ fn a_late_deletion_of_the_old_pod_does_not_touch_the_new_one() {
     assert!(source.get(&Uid("new".into())).is_some());
 }
 
+/// A kubelet that restarts would otherwise kill every pod of its node, and start them all again.
 #[graded]
 fn nobody_is_an_orphan_before_the_first_list_is_complete() {
     let mut source = PodSource::default();
@@ -72,6 +77,7 @@ fn nobody_is_an_orphan_before_the_first_list_is_complete() {
     assert_eq!(source.orphans(&running), [Uid("u2".into())]);
 }
 
+/// What matters is that this kubelet has not looked after it yet.
 #[graded]
 fn a_pod_that_is_first_seen_being_deleted_is_added_all_the_same() {
     let mut source = PodSource::default();

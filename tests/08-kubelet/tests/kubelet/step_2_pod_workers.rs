@@ -13,12 +13,14 @@ fn terminate(grace_seconds: Option<i64>) -> Action {
     Action::Run(Work::Terminate { grace_seconds })
 }
 
+/// Nobody waits for a timer: what is new is looked at now.
 #[graded]
 fn a_new_pod_is_synced_at_once() {
     let mut worker = PodWorker::default();
     assert_eq!(worker.handle(SEEN), [Action::Run(Work::Sync)]);
 }
 
+/// The object goes last: its name, address and volumes are given to others afterwards.
 #[graded]
 fn a_deleted_pod_goes_through_all_states_and_is_forgotten_when_the_object_is_gone() {
     let mut worker = PodWorker::default();
@@ -32,6 +34,7 @@ fn a_deleted_pod_goes_through_all_states_and_is_forgotten_when_the_object_is_gon
     assert_eq!(worker.handle(Input::Gone { grace_seconds: None }), [Action::Forget]);
 }
 
+/// A Job's output is read after it has ended.
 #[graded]
 fn a_pod_that_finished_by_itself_keeps_its_logs_until_it_is_deleted() {
     let mut worker = PodWorker::default();
@@ -43,6 +46,7 @@ fn a_pod_that_finished_by_itself_keeps_its_logs_until_it_is_deleted() {
     assert_eq!(worker.handle(deleted(0)), [Action::Run(Work::CleanUp { remove: true })]);
 }
 
+/// The work reads the latest state anyway, so what happened meanwhile needs to be counted only once.
 #[graded]
 fn what_happens_during_work_leads_to_one_more_look_not_to_many() {
     let mut worker = PodWorker::default();
@@ -54,6 +58,7 @@ fn what_happens_during_work_leads_to_one_more_look_not_to_many() {
     assert_eq!(worker.handle(Input::Done(Outcome::Ok)), []);
 }
 
+/// A sync may wait minutes for an image; a deletion must not.
 #[graded]
 fn a_deletion_interrupts_a_sync_once() {
     let mut worker = PodWorker::default();
@@ -63,6 +68,7 @@ fn a_deletion_interrupts_a_sync_once() {
     assert_eq!(worker.handle(Input::Done(Outcome::Interrupted)), [terminate(Some(30))]);
 }
 
+/// The process has been told when it must be done, and may have planned for it.
 #[graded]
 fn a_grace_period_may_become_shorter_but_never_longer() {
     let mut worker = PodWorker::default();
@@ -74,6 +80,7 @@ fn a_grace_period_may_become_shorter_but_never_longer() {
     assert_eq!(worker.handle(Input::Done(Outcome::Interrupted)), [terminate(Some(0))]);
 }
 
+/// More often than not, what happened was the failure's own doing.
 #[graded]
 fn work_that_failed_waits_for_its_wake_even_if_something_happened() {
     let mut worker = PodWorker::default();
@@ -93,6 +100,7 @@ fn a_pod_that_could_not_be_stopped_is_not_cleaned_up() {
     assert_eq!(worker.handle(Input::Wake), [terminate(Some(5))]);
 }
 
+/// The pause after a failure is for trying the same again, and ending is something else.
 #[graded]
 fn a_pod_deleted_while_its_sync_fails_terminates_at_once() {
     let mut worker = PodWorker::default();
@@ -101,6 +109,7 @@ fn a_pod_deleted_while_its_sync_fails_terminates_at_once() {
     assert_eq!(worker.handle(Input::Done(Outcome::Failed)), [terminate(Some(5))]);
 }
 
+/// The pod was deleted while this kubelet was down; nobody will ever speak of it again.
 #[graded]
 fn an_orphan_is_killed_removed_and_forgotten() {
     let mut worker = PodWorker::default();
@@ -109,6 +118,7 @@ fn an_orphan_is_killed_removed_and_forgotten() {
     assert_eq!(worker.handle(Input::Done(Outcome::Ok)), [Action::Forget]);
 }
 
+/// A Job that succeeded must not run again because a kubelet restarted.
 #[graded]
 fn a_pod_that_was_over_before_this_kubelet_began_is_never_synced() {
     let mut worker = PodWorker::default();

@@ -6,6 +6,7 @@ use crate::heart::backoff::Backoff;
 use crate::heart::types::{RestartPolicy, RunState, SignedDuration};
 use crate::support::{at, exited, run, simple};
 
+/// One crash is an accident; ten in a row are a state, and trying harder does not help.
 #[graded]
 fn the_first_restart_is_free_and_the_next_ones_wait_ever_longer() {
     let mut backoff = Backoff::default();
@@ -22,6 +23,7 @@ fn the_first_restart_is_free_and_the_next_ones_wait_ever_longer() {
     assert_eq!(delays, [0, 10, 20, 40, 80, 160, 300, 300]);
 }
 
+/// A container that ran for an hour and fails has not waited for an hour.
 #[graded]
 fn waiting_counts_from_the_exit() {
     let mut backoff = Backoff::default();
@@ -30,6 +32,7 @@ fn waiting_counts_from_the_exit() {
     assert_eq!(backoff.waits_until("a", at(4), at(14)), None, "at the end of the delay it is free");
 }
 
+/// Twice the longest delay: what crashes once a day should be back at once.
 #[graded]
 fn a_container_that_ran_well_for_ten_minutes_begins_anew() {
     let mut backoff = Backoff::default();
@@ -41,6 +44,7 @@ fn a_container_that_ran_well_for_ten_minutes_begins_anew() {
     assert_eq!(backoff.next("a", at(failed), at(failed)), SignedDuration::from_secs(10));
 }
 
+/// A sidecar that crashes does not make the main container wait.
 #[graded]
 fn each_container_has_a_back_off_of_its_own() {
     let mut backoff = Backoff::default();
@@ -48,6 +52,7 @@ fn each_container_has_a_back_off_of_its_own() {
     assert_eq!(backoff.waits_until("b", at(0), at(0)), None);
 }
 
+/// Always is for servers, OnFailure for jobs that may try again, Never for those that must not.
 #[graded]
 fn the_restart_policy_looks_at_the_exit_code() {
     use RestartPolicy::{Always, Never, OnFailure};
@@ -59,6 +64,7 @@ fn the_restart_policy_looks_at_the_exit_code() {
     assert_eq!(table, [(true, true, true), (false, true, true), (false, false, true)]);
 }
 
+/// Between making and starting a container the kubelet may die; under Never that was no run.
 #[graded]
 fn a_running_container_is_not_restarted_and_one_never_started_is() {
     let pod = simple("Never");

@@ -27,11 +27,13 @@ fn names(machine: &Machine) -> Vec<&str> {
     machine.started.iter().map(|(name, ..)| name.as_str()).collect()
 }
 
+/// The sandbox comes first: it holds the address that the containers share.
 #[graded]
 fn a_new_pod_gets_a_sandbox_and_its_container() {
     assert_debug_snapshot!(plan(&simple("Always"), &RuntimePod::default(), &Backoff::default(), 0));
 }
 
+/// Converged means quiet. A plan that is never empty is a loop that never sleeps.
 #[graded]
 fn a_running_pod_needs_nothing() {
     let pod = simple("Always");
@@ -39,6 +41,7 @@ fn a_running_pod_needs_nothing() {
     assert!(plan(&pod, &runtime, &Backoff::default(), 5).is_converged());
 }
 
+/// Each may count on what the one before has done: a schema, a certificate, a proxy that listens.
 #[graded]
 fn init_containers_run_in_order_before_the_main_ones() {
     let pod = with_init("Always");
@@ -53,6 +56,7 @@ fn init_containers_run_in_order_before_the_main_ones() {
     assert_eq!(names(&machine), ["setup", "proxy", "migrate", "a", "b"], "then all main ones at once");
 }
 
+/// It serves the main containers for as long as they live; the others are not disturbed.
 #[graded]
 fn a_sidecar_that_dies_restarts_beside_the_running_pod() {
     let pod = with_init("Always");
@@ -68,6 +72,7 @@ fn a_sidecar_that_dies_restarts_beside_the_running_pod() {
     assert_eq!(names(&machine).iter().filter(|n| **n == "setup").count(), 1, "the others are through");
 }
 
+/// A cleared-away record must not make a migration run twice beside the server.
 #[graded]
 fn once_a_main_container_was_made_init_containers_are_history() {
     let pod = pod(json!({
@@ -81,6 +86,7 @@ fn once_a_main_container_was_made_init_containers_are_history() {
     assert_eq!(names, ["a"], "the work of setup is done in this sandbox");
 }
 
+/// Under Never one failure is the answer for the whole pod.
 #[graded]
 fn an_init_container_that_fails_is_tried_again_unless_the_policy_is_never() {
     for (policy, runs) in [("Always", 2), ("OnFailure", 2), ("Never", 1)] {
@@ -93,6 +99,7 @@ fn an_init_container_that_fails_is_tried_again_unless_the_policy_is_never() {
     }
 }
 
+/// The address of a Job that has ended is wanted by others.
 #[graded]
 fn a_pod_whose_containers_are_done_gives_its_sandbox_back() {
     let pod = simple("Never");
@@ -104,6 +111,7 @@ fn a_pod_whose_containers_are_done_gives_its_sandbox_back() {
     assert!(machine.round(&pod).is_converged(), "and wants no new one");
 }
 
+/// Its network is gone, and what the init containers set up with it.
 #[graded]
 fn a_dead_sandbox_is_replaced_and_everything_begins_anew() {
     let pod = with_init("Always");
@@ -120,6 +128,7 @@ fn a_dead_sandbox_is_replaced_and_everything_begins_anew() {
     assert_eq!((last.0.as_str(), last.1, last.2.as_str()), ("setup", 1, "s1"));
 }
 
+/// CrashLoopBackOff is no error of the cluster, it is this wait, made visible.
 #[graded]
 fn a_crashing_container_is_seen_to_wait_with_its_delay() {
     let pod = simple("Always");
@@ -139,6 +148,7 @@ fn a_crashing_container_is_seen_to_wait_with_its_delay() {
     assert_eq!(counts, [0, 1, 2]);
 }
 
+/// Two ready sandboxes are two addresses for one pod; none with an address is none at all.
 #[graded]
 fn which_sandbox_serves() {
     let pod = simple("Always");
@@ -160,6 +170,7 @@ fn which_sandbox_serves() {
     assert_eq!(need(vec![host]), SandboxNeed::New { attempt: 1 }, "the wrong network");
 }
 
+/// `kubectl set image` on a pod: the only part of a running container that may be changed.
 #[graded]
 fn a_changed_image_kills_the_container_and_its_successor_runs_the_new_one() {
     let before = simple("Always");
@@ -177,6 +188,7 @@ fn a_changed_image_kills_the_container_and_its_successor_runs_the_new_one() {
     );
 }
 
+/// A process that hangs does not end by itself, and only what has ended is restarted.
 #[graded]
 fn a_failed_liveness_probe_kills() {
     let pod = simple("Always");
@@ -193,6 +205,7 @@ fn a_failed_liveness_probe_kills() {
     assert_eq!(machine.runtime.running().count(), 1);
 }
 
+/// It never ran, so the restart count must not tell that it did.
 #[graded]
 fn a_container_that_was_made_but_not_started_is_made_again_under_its_number() {
     let pod = simple("Never");
@@ -204,6 +217,7 @@ fn a_container_that_was_made_but_not_started_is_made_again_under_its_number() {
     assert_eq!(actions.start[0].restart_count, 2);
 }
 
+/// Its exit code is the lastState, its log is `kubectl logs --previous`; more would fill the disk.
 #[graded]
 fn one_dead_run_of_each_container_is_kept() {
     let pod = simple("Always");

@@ -24,6 +24,7 @@ fn exec(extra: Value) -> Value {
     probe
 }
 
+/// A Service would send it traffic that it cannot serve yet.
 #[graded]
 fn a_container_is_not_ready_before_its_probe_says_so() {
     let c = container(json!({"readinessProbe": exec(json!({}))}));
@@ -34,6 +35,7 @@ fn a_container_is_not_ready_before_its_probe_says_so() {
     assert!(ready(&probes));
 }
 
+/// A lost packet is no outage; and a success in between shows that it was none.
 #[graded]
 fn three_failures_in_a_row_take_it_out_and_two_do_not() {
     let c = container(json!({"readinessProbe": exec(json!({}))}));
@@ -47,6 +49,7 @@ fn three_failures_in_a_row_take_it_out_and_two_do_not() {
     assert_eq!(probes.verdict().readiness, Some(false));
 }
 
+/// A server that flaps should prove itself before it gets traffic again.
 #[graded]
 fn the_success_threshold_counts_as_well() {
     let c = container(json!({"readinessProbe": exec(json!({"successThreshold": 2}))}));
@@ -55,6 +58,7 @@ fn the_success_threshold_counts_as_well() {
     assert!(probes.handle_answer(Readiness, true, at(1)));
 }
 
+/// Between verdict and end it would fail again and again, and each failure would be one more event.
 #[graded]
 fn a_live_container_is_condemned_once_and_then_left_alone() {
     let c = container(json!({"livenessProbe": exec(json!({"failureThreshold": 1}))}));
@@ -67,6 +71,7 @@ fn a_live_container_is_condemned_once_and_then_left_alone() {
     assert_eq!(probes.next_due(), None);
 }
 
+/// A slow starter would be killed by its own liveness probe, over and over.
 #[graded]
 fn until_the_startup_probe_succeeds_the_others_wait() {
     let c = container(json!({
@@ -82,6 +87,7 @@ fn until_the_startup_probe_succeeds_the_others_wait() {
     assert!(Verdicts([("id".into(), probes.verdict())].into()).started(&c, "id"));
 }
 
+/// A probe that hangs must not pile up others behind it.
 #[graded]
 fn probes_come_when_they_are_due_and_one_at_a_time() {
     let c = container(json!({"livenessProbe": exec(json!({"initialDelaySeconds": 5, "periodSeconds": 3}))}));
@@ -94,6 +100,7 @@ fn probes_come_when_they_are_due_and_one_at_a_time() {
     assert_eq!(probes.next_due(), Some(at(19)));
 }
 
+/// Restarting kubelets one after the other would otherwise take the cluster's services down.
 #[graded]
 fn a_restarted_kubelet_does_not_take_a_ready_container_out_of_service() {
     let c = container(json!({"startupProbe": exec(json!({})), "readinessProbe": exec(json!({}))}));

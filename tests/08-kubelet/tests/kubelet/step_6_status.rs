@@ -23,17 +23,20 @@ fn condition<'a>(status: &'a api::PodStatus, name: &str) -> &'a api::PodConditio
     conditions.iter().find(|c| c.type_ == name).expect("the condition")
 }
 
+/// From its first moment a pod says which of its conditions hold and why the others do not.
 #[graded]
 fn a_pod_that_has_just_arrived() {
     assert_yaml_snapshot!(status(&simple("Always"), &RuntimePod::default()));
 }
 
+/// All that controllers, Services and people read of a healthy pod.
 #[graded]
 fn a_pod_that_runs() {
     let pod = simple("Always");
     assert_yaml_snapshot!(status(&pod, &one(&pod, vec![run(&pod, "a", 0)])));
 }
 
+/// state says that it waits and for what, lastState how it ended: both are needed to help.
 #[graded]
 fn a_pod_that_crashes_again_and_again() {
     let pod = simple("Always");
@@ -44,6 +47,7 @@ fn a_pod_that_crashes_again_and_again() {
     assert_yaml_snapshot!(status_of(&pod, &runtime, &waiting("a", "CrashLoopBackOff", message), false));
 }
 
+/// The runtime knows nothing of a container that was never made; the reason comes from the kubelet.
 #[graded]
 fn a_pod_that_waits_for_its_image() {
     let pod = simple("Always");
@@ -51,6 +55,7 @@ fn a_pod_that_waits_for_its_image() {
     assert_yaml_snapshot!(status_of(&pod, &one(&pod, vec![]), &why, false).container_statuses);
 }
 
+/// A Job counts this phase, and a Service must not route to it any more.
 #[graded]
 fn a_pod_that_has_done_its_work() {
     let pod = simple("Never");
@@ -58,6 +63,7 @@ fn a_pod_that_has_done_its_work() {
     assert_yaml_snapshot!(status(&pod, &runtime));
 }
 
+/// `Init:0/1` in kubectl's table is made of this.
 #[graded]
 fn a_pod_whose_init_container_still_runs() {
     let pod = pod(json!({
@@ -67,6 +73,7 @@ fn a_pod_whose_init_container_still_runs() {
     assert_yaml_snapshot!(status(&pod, &one(&pod, vec![run(&pod, "setup", 0)])));
 }
 
+/// The container runs again; why it had to is in lastState.
 #[graded]
 fn the_run_before_the_present_one_is_the_last_state() {
     let pod = simple("Always");
@@ -79,6 +86,7 @@ fn the_run_before_the_present_one_is_the_last_state() {
     assert_eq!((last.exit_code, last.reason.as_deref()), (3, Some("Error")));
 }
 
+/// 137 could be anybody's kill; OOMKilled tells to raise the limit.
 #[graded]
 fn a_container_killed_for_its_memory_says_so() {
     let pod = simple("Never");
@@ -91,6 +99,7 @@ fn a_container_killed_for_its_memory_says_so() {
     assert_eq!(status.phase.as_deref(), Some("Failed"));
 }
 
+/// One word for a whole pod. Whether an end is final depends on whether it will be started again.
 #[graded]
 fn phases_follow_policy_and_exit_codes() {
     let mut table = Vec::new();
@@ -122,6 +131,7 @@ fn phases_follow_policy_and_exit_codes() {
     assert_eq!(table, expected, "(one not made yet, one running, both well, one badly)");
 }
 
+/// An evicted pod restarts nowhere: its controller makes another one.
 #[graded]
 fn a_stopped_pod_is_over_whatever_its_policy() {
     let pod = simple("Always");
@@ -133,6 +143,7 @@ fn a_stopped_pod_is_over_whatever_its_policy() {
     assert_eq!(phase(137).as_deref(), Some("Failed"));
 }
 
+/// Controllers have counted it. A pod that came back from Failed would be counted twice.
 #[graded]
 fn what_is_over_stays_over() {
     let mut pod = simple("Always");
@@ -141,6 +152,8 @@ fn what_is_over_stays_over() {
     assert_eq!(status.phase.as_deref(), Some("Failed"));
 }
 
+/// A Deployment waits until a pod has been ready for a while: the time must not move with each
+/// report.
 #[graded]
 fn a_condition_keeps_its_time_until_it_changes() {
     let pod = simple("Always");
@@ -156,6 +169,7 @@ fn a_condition_keeps_its_time_until_it_changes() {
     assert_eq!(time("Ready"), Some(at(100)), "false before, true now");
 }
 
+/// The kubelet is one of several writers of a pod's conditions.
 #[graded]
 fn conditions_of_others_are_kept() {
     let mut pod = simple("Always");
@@ -165,6 +179,7 @@ fn conditions_of_others_are_kept() {
     assert_eq!(condition(&status(&pod, &RuntimePod::default()), "DisruptionTarget"), &theirs);
 }
 
+/// A load balancer outside of the cluster may have its say before traffic comes.
 #[graded]
 fn a_readiness_gate_holds_ready_back_but_not_containers_ready() {
     let mut pod = simple("Always");
@@ -175,6 +190,7 @@ fn a_readiness_gate_holds_ready_back_but_not_containers_ready() {
     assert_eq!(condition(&status, "Ready").reason.as_deref(), Some("ReadinessGatesNotReady"));
 }
 
+/// Of ten containers, which one? This message is what `kubectl describe` shows.
 #[graded]
 fn unready_containers_are_named() {
     let pod = pod(json!({"containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "x"}]}));
@@ -190,6 +206,7 @@ fn unready_containers_are_named() {
     assert_eq!(stamp("Ready", Verdict::yes(), &[], at(3)).status, "True");
 }
 
+/// It ran, the API server was told so, and now nobody knows how it ended: that is an end, too.
 #[graded]
 fn a_container_that_the_runtime_lost_is_not_forgotten() {
     let mut pod = simple("Always");
@@ -202,6 +219,7 @@ fn a_container_that_the_runtime_lost_is_not_forgotten() {
     assert_eq!((last.exit_code, last.reason.as_deref()), (137, Some("ContainerStatusUnknown")));
 }
 
+/// A container without probes is ready while it runs, and not a moment before.
 #[graded]
 fn ready_needs_a_running_container() {
     let pod = simple("Always");
@@ -249,6 +267,7 @@ fn naive_phase(pod: &api::Pod, machine: &Machine) -> &'static str {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
+    /// Pods by chance, and what may happen to them; the phase is worked out from what they ran, naively.
     #[graded]
     fn the_phase_is_the_one_that_the_diary_tells(mut pod in any_pod(), history in any_history()) {
         let mut machine = Machine::default();

@@ -67,12 +67,14 @@ impl Disk {
     }
 }
 
+/// Complete first, visible afterwards.
 #[graded]
 fn the_first_version_of_a_volume() {
     let steps = atomic_update(&OnDisk::default(), &payload(&[("app.conf", "x=1"), ("keys/a", "s")]), "..v1");
     assert_debug_snapshot!(steps);
 }
 
+/// One rename switches every file at the same instant.
 #[graded]
 fn the_second_version_replaces_the_first() {
     let first = payload(&[("app.conf", "x=1"), ("old", "")]);
@@ -84,6 +86,7 @@ fn the_second_version_replaces_the_first() {
     assert_debug_snapshot!(steps);
 }
 
+/// The kubelet looks again every minute; programs that watch their files must not be woken by it.
 #[graded]
 fn nothing_is_written_when_nothing_changed() {
     let same = payload(&[("app.conf", "x=1")]);
@@ -95,6 +98,7 @@ fn nothing_is_written_when_nothing_changed() {
     assert_eq!(atomic_update(&current, &same, "..v2"), []);
 }
 
+/// A container may watch for `..data`, and files may come later.
 #[graded]
 fn an_empty_volume_still_gets_its_first_version() {
     let steps = atomic_update(&OnDisk::default(), &Payload::new(), "..v1");

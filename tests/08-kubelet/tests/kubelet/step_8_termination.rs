@@ -8,6 +8,7 @@ use crate::heart::termination::{grace_seconds, stop_order};
 use crate::heart::types::{RuntimePod, find_container};
 use crate::support::{exited, pod, run, sandbox};
 
+/// Whoever wrote the more particular figure knew more.
 #[graded]
 fn the_most_particular_grace_period_counts() {
     let mut pod = pod(json!({
@@ -31,12 +32,14 @@ fn the_most_particular_grace_period_counts() {
     assert_eq!(grace(&pod, KillReason::Pod, Some(30)), 10, "and never makes it longer");
 }
 
+/// The API server fills the figure in; a pod without one comes from elsewhere.
 #[graded]
 fn without_any_figure_it_is_thirty_seconds() {
     let pod = pod(json!({"containers": [{"name": "a", "image": "x"}]}));
     assert_eq!(grace_seconds(&pod, None, &KillReason::Changed, None), 30);
 }
 
+/// A proxy that went first would cut the last answers off; a log shipper would miss the last lines.
 #[graded]
 fn sidecars_go_last_and_in_reverse() {
     let pod = pod(json!({
@@ -55,6 +58,7 @@ fn sidecars_go_last_and_in_reverse() {
     assert_eq!(stop_order(Some(&pod), &runtime), expected);
 }
 
+/// An orphan has no spec any more, but it has processes.
 #[graded]
 fn what_nobody_knows_is_stopped_all_the_same() {
     let pod = pod(json!({"containers": [{"name": "a", "image": "x"}]}));
@@ -63,6 +67,7 @@ fn what_nobody_knows_is_stopped_all_the_same() {
 }
 
 proptest! {
+    /// One that is forgotten keeps its pod from ever ending.
     #[graded]
     fn every_running_container_is_stopped_exactly_once(kinds in prop::collection::vec(0..3_u8, 1..6)) {
         let (mut init, mut main) = (vec![], vec![json!({"name": "m", "image": "x"})]);

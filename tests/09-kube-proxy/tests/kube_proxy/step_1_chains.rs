@@ -9,6 +9,7 @@ use crate::tracer::{Fate, Origin};
 use crate::world::{self, NODE, POD, STRANGER, Upto, kernel, name, packet, pod, service, shop, slice, stall};
 use crate::{expect, heart};
 
+/// The hashes are from published listings of real clusters: who greps there must find the same here.
 #[graded]
 fn chain_names_hash_as_upstream_hashes_them() {
     // From published listings; the first three by releases that wrote an unnamed port as `ns/name:`.
@@ -23,6 +24,7 @@ fn chain_names_hash_as_upstream_hashes_them() {
     }
 }
 
+/// DNS has one port by TCP and by UDP: two service ports, two sets of chains.
 #[graded]
 fn a_service_ports_chains_are_named_for_namespace_name_port_and_protocol() {
     let api = name("default", "kubernetes", "https", Protocol::Tcp);
@@ -35,11 +37,14 @@ fn a_service_ports_chains_are_named_for_namespace_name_port_and_protocol() {
     assert_ne!(dns(Protocol::Tcp), dns(Protocol::Udp));
 }
 
+/// Byte by byte what iptables-restore reads: comments, order of matches, chains.
 #[graded]
 fn a_cluster_ip_with_one_endpoint_reads_as_on_a_real_node() {
     insta::assert_snapshot!(build(&stall(json!({})), &world::config()));
 }
 
+/// An endpoint that moves from one slice to another is in both for a moment, and must not be lost in
+/// between.
 #[graded]
 fn slices_of_one_service_are_merged_and_the_hopeful_report_wins() {
     let gone = slice(json!([{"addresses": ["10.244.0.5"], "conditions": {"ready": false}}]));
@@ -52,6 +57,7 @@ fn slices_of_one_service_are_merged_and_the_hopeful_report_wins() {
     }
 }
 
+/// Slices written by hand state nothing; their endpoints are meant to be used.
 #[graded]
 fn conditions_that_are_not_stated_are_the_hopeful_ones() {
     let silent = slice(json!([{"addresses": ["10.244.0.5"]}]));
@@ -59,6 +65,7 @@ fn conditions_that_are_not_stated_are_the_hopeful_ones() {
     assert!(endpoint.ready && endpoint.serving && !endpoint.terminating && !endpoint.local);
 }
 
+/// This is all that readiness does: the rule is not there.
 #[graded]
 fn an_endpoint_that_is_not_ready_gets_no_traffic() {
     let endpoints =
@@ -68,6 +75,8 @@ fn an_endpoint_that_is_not_ready_gets_no_traffic() {
     assert_eq!(fates, [(delivered("10.244.0.5:8080", false), vec![])]);
 }
 
+/// A rollout of one replica: the old pod still serves while the new one is not ready, so nobody
+/// notices.
 #[graded]
 fn an_endpoint_that_is_going_serves_until_another_is_ready() {
     let going = json!({
@@ -91,6 +100,7 @@ fn an_endpoint_that_serves_is_no_stopgap_unless_it_is_going() {
     assert_eq!(fates, [(Fate::Rejected, vec![])]);
 }
 
+/// A client that is refused tries elsewhere; one that hears nothing waits for a minute.
 #[graded]
 fn a_service_without_endpoints_is_refused_at_once() {
     let snapshot = Snapshot::collect([&service(json!({}))], [], NODE);
@@ -101,6 +111,7 @@ fn a_service_without_endpoints_is_refused_at_once() {
     insta::assert_snapshot!(build(&snapshot, &world::config()));
 }
 
+/// With its own address as the source it would answer itself directly, and reset the connection.
 #[graded]
 fn a_pod_that_reaches_itself_is_masqueraded_and_a_neighbour_is_not() {
     let kernel = kernel(&stall(json!({})));
@@ -110,6 +121,7 @@ fn a_pod_that_reaches_itself_is_masqueraded_and_a_neighbour_is_not() {
     }
 }
 
+/// The answer must come back through the node that translated the request.
 #[graded]
 fn traffic_from_outside_the_pod_network_is_masqueraded() {
     let kernel = kernel(&stall(json!({})));
@@ -120,6 +132,7 @@ fn traffic_from_outside_the_pod_network_is_masqueraded() {
     }
 }
 
+/// If it is not known who is outside, every client would lose its address to a guess.
 #[graded]
 fn without_a_pod_network_nothing_to_a_cluster_ip_is_masqueraded_but_hairpins() {
     let rules = build(&stall(json!({})), &heart::Config { cluster_cidr: None }).to_string();
@@ -129,6 +142,8 @@ fn without_a_pod_network_nothing_to_a_cluster_ip_is_masqueraded_but_hairpins() {
     }
 }
 
+/// An agent on every node, called by its neighbours only: another node's agent would be the wrong
+/// one.
 #[graded]
 fn internal_traffic_policy_local_keeps_to_this_node_or_drops() {
     let snapshot = shop(json!({"internalTrafficPolicy": "Local"}));
@@ -147,6 +162,7 @@ fn delivered(to: &str, masqueraded: bool) -> Fate {
 }
 
 proptest! {
+    /// A packet by chance, in a cluster by chance, against a model that knows no chains.
     #[graded]
     fn every_packet_meets_the_fate_that_its_service_means(
         snapshot in world::snapshot(Upto::Chains),
@@ -155,6 +171,7 @@ proptest! {
         expect::check(&snapshot, &packet)?;
     }
 
+    /// The rules stand in the way of all traffic of the node; they must mean only what they name.
     #[graded]
     fn a_packet_that_no_service_names_is_not_touched(
         snapshot in world::snapshot(Upto::Chains),

@@ -17,12 +17,14 @@ fn served_by(n: usize) -> Snapshot {
     Snapshot::collect([&service(json!({}))], [&slice(json!(pods))], NODE)
 }
 
+/// A coin with one side is a rule too many for every packet.
 #[graded]
 fn a_single_endpoint_needs_no_toss() {
     let fates = kernel(&served_by(1)).fates(&packet(Origin::Link, POD, "10.96.0.10:80"));
     assert!(matches!(&fates[..], [(_, tosses)] if tosses.is_empty()), "{fates:?}");
 }
 
+/// One toss at a half, then the rest: as upstream writes it.
 #[graded]
 fn a_cluster_ip_with_two_endpoints_reads_as_on_a_real_node() {
     let endpoints = slice(json!([pod("10.244.0.5", NODE), pod("10.244.1.5", "node-2")]));
@@ -30,6 +32,7 @@ fn a_cluster_ip_with_two_endpoints_reads_as_on_a_real_node() {
     insta::assert_snapshot!(build(&snapshot, &world::config()));
 }
 
+/// A rule is reached only by those that lost before it, so the coins must get better and better.
 #[graded]
 fn four_endpoints_toss_for_a_quarter_a_third_a_half_and_the_rest() {
     let snapshot = served_by(4);
@@ -38,6 +41,8 @@ fn four_endpoints_toss_for_a_quarter_a_third_a_half_and_the_rest() {
     insta::assert_snapshot!(balance::spread(port, &endpoints).join("\n"));
 }
 
+/// Each share is multiplied out in the 31 random bits that the kernel draws: no rounding hides a
+/// mistake.
 #[graded]
 fn the_shares_of_up_to_four_endpoints_are_equal_in_exact_arithmetic() {
     for n in 2..=4u128 {
@@ -61,6 +66,7 @@ fn the_shares_of_up_to_four_endpoints_are_equal_in_exact_arithmetic() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+    /// With 150 endpoints, too; and each is reached by exactly one way.
     #[graded]
     fn of_those_that_remain_each_endpoint_wins_its_fair_share(n in 1usize..150) {
         let fates = kernel(&served_by(n)).fates(&packet(Origin::Link, POD, "10.96.0.10:80"));
@@ -78,6 +84,7 @@ proptest! {
 }
 
 proptest! {
+    /// A packet by chance, in a cluster by chance, against a model that knows no chains.
     #[graded]
     fn every_packet_meets_the_fate_that_its_service_means(
         snapshot in world::snapshot(Upto::Balance),
@@ -86,6 +93,7 @@ proptest! {
         expect::check(&snapshot, &packet)?;
     }
 
+    /// Equal text means nothing to write: without it every resync would rewrite the table.
     #[graded]
     fn the_same_cluster_gives_the_same_text_in_any_order_of_slices(split in 0usize..3) {
         let mut pods = [pod("10.244.0.5", NODE), pod("10.244.1.5", "node-2"), pod("10.244.2.5", "node-3")];

@@ -28,11 +28,13 @@ fn all(kernel: &Kernel, origin: Origin, source: std::net::Ipv4Addr, to: &str) ->
     deliveries.collect()
 }
 
+/// Byte by byte what iptables-restore reads, with KUBE-EXT and KUBE-NODEPORTS.
 #[graded]
 fn a_node_port_service_reads_as_on_a_real_node() {
     insta::assert_snapshot!(build(&shop(node_port(json!({}))), &world::config()));
 }
 
+/// The pod answers to whom it sees; that must be the node, for only the node can translate back.
 #[graded]
 fn a_node_port_leads_to_all_endpoints_and_hides_the_client() {
     let kernel = kernel(&shop(node_port(json!({}))));
@@ -42,6 +44,7 @@ fn a_node_port_leads_to_all_endpoints_and_hides_the_client() {
     assert_eq!(all(&kernel, Origin::Link, POD, "10.89.0.11:30080"), everyone);
 }
 
+/// A client need not know where the pods are: any node's address will do.
 #[graded]
 fn a_node_port_works_from_any_node_even_one_without_endpoints() {
     let elsewhere = slice(json!([pod("10.244.1.5", "node-2")]));
@@ -50,6 +53,7 @@ fn a_node_port_works_from_any_node_even_one_without_endpoints() {
     assert_eq!(all(&kernel, Origin::Link, STRANGER, "10.89.0.11:30080"), [("10.244.1.5".into(), true)]);
 }
 
+/// The same port number on another machine's address is none of our business.
 #[graded]
 fn a_node_port_is_a_port_of_the_node_alone() {
     let kernel = kernel(&shop(node_port(json!({}))));
@@ -59,6 +63,7 @@ fn a_node_port_is_a_port_of_the_node_alone() {
     assert_eq!(all(&kernel, Origin::Node, [127, 0, 0, 1].into(), "127.0.0.1:30080").len(), 1);
 }
 
+/// The refusal stands in filter, where INPUT and OUTPUT both come by.
 #[graded]
 fn a_node_port_without_endpoints_is_refused_from_outside_and_from_the_node() {
     let snapshot = Snapshot::collect([&service(node_port(json!({})))], [], NODE);
@@ -69,6 +74,7 @@ fn a_node_port_without_endpoints_is_refused_from_outside_and_from_the_node() {
     insta::assert_snapshot!(build(&snapshot, &world::config()));
 }
 
+/// For logs, rate limits and bans the client's address is worth a way less.
 #[graded]
 fn external_policy_local_keeps_the_clients_address_and_the_node() {
     let snapshot = shop(node_port(json!({"externalTrafficPolicy": "Local"})));
@@ -77,6 +83,7 @@ fn external_policy_local_keeps_the_clients_address_and_the_node() {
     assert_eq!(all(&kernel, Origin::Link, STRANGER, "10.89.0.11:30080"), [("10.244.0.5".into(), false)]);
 }
 
+/// For who is inside, the node port is only another name for the service.
 #[graded]
 fn external_policy_local_lets_pods_and_the_node_itself_go_everywhere() {
     let kernel = kernel(&shop(node_port(json!({"externalTrafficPolicy": "Local"}))));
@@ -86,6 +93,7 @@ fn external_policy_local_lets_pods_and_the_node_itself_go_everywhere() {
     assert_eq!(all(&kernel, Origin::Node, NODE_IP, "10.89.0.11:30080"), everyone(true));
 }
 
+/// A balancer takes a refusal for an answer, and silence for a node to avoid.
 #[graded]
 fn external_policy_local_without_local_endpoints_drops_so_that_a_balancer_goes_on() {
     let elsewhere = slice(json!([pod("10.244.1.5", "node-2")]));
@@ -94,6 +102,7 @@ fn external_policy_local_without_local_endpoints_drops_so_that_a_balancer_goes_o
     assert_eq!(all(&kernel, Origin::Link, STRANGER, "10.89.0.11:30080"), [("Dropped".into(), false)]);
 }
 
+/// The address is somebody's promise to route it here; the port is the service's.
 #[graded]
 fn an_external_ip_answers_on_the_services_own_port() {
     let snapshot = shop(json!({"externalIPs": ["192.0.2.7"]}));
@@ -102,6 +111,7 @@ fn an_external_ip_answers_on_the_services_own_port() {
     assert_eq!(all(&kernel, Origin::Link, STRANGER, "192.0.2.7:81"), [("192.0.2.7".into(), false)]);
 }
 
+/// The cloud's firewall may be missing; the rule must hold without it.
 #[graded]
 fn a_load_balancers_address_lets_only_its_source_ranges_in() {
     let mut balanced = service(json!({
@@ -120,6 +130,7 @@ fn a_load_balancers_address_lets_only_its_source_ranges_in() {
 }
 
 proptest! {
+    /// A packet by chance, in a cluster by chance, against a model that knows no chains.
     #[graded]
     fn every_packet_meets_the_fate_that_its_service_means(
         snapshot in world::snapshot(Upto::External),
@@ -128,6 +139,7 @@ proptest! {
         expect::check(&snapshot, &packet)?;
     }
 
+    /// One mark in the wrong chain and every client looks like the node.
     #[graded]
     fn external_traffic_is_never_masqueraded_under_policy_local(
         mut snapshot in world::snapshot(Upto::External),

@@ -27,11 +27,13 @@ fn send(kernel: &mut Kernel, source: std::net::Ipv4Addr, mut losses: u32) -> Str
     to.ip().to_string()
 }
 
+/// Lists are asked before the first toss, and written in the endpoint's own chain.
 #[graded]
 fn a_service_with_affinity_reads_as_on_a_real_node() {
     insta::assert_snapshot!(build(&shop(json!({"sessionAffinity": "ClientIP"})), &world::config()));
 }
 
+/// A list costs memory for every client; nobody asked for one.
 #[graded]
 fn without_affinity_no_rule_remembers_anything() {
     let mut kernel = kernel(&shop(json!({})));
@@ -39,6 +41,7 @@ fn without_affinity_no_rule_remembers_anything() {
     assert!(kernel.lists.is_empty());
 }
 
+/// A session lives in one pod's memory.
 #[graded]
 fn a_client_stays_with_its_endpoint_however_the_tosses_fall() {
     let mut kernel = sticky(60);
@@ -49,6 +52,7 @@ fn a_client_stays_with_its_endpoint_however_the_tosses_fall() {
     assert_eq!(send(&mut kernel, FAR_POD, 2), "10.244.2.5", "another client has a choice of its own");
 }
 
+/// Affinity for ever would keep load where it was on the first day.
 #[graded]
 fn a_client_that_was_silent_for_longer_than_the_timeout_is_given_a_new_endpoint() {
     let mut kernel = sticky(60);
@@ -57,6 +61,7 @@ fn a_client_that_was_silent_for_longer_than_the_timeout_is_given_a_new_endpoint(
     assert_eq!(send(&mut kernel, POD, 0), "10.244.0.5");
 }
 
+/// The timeout is about silence, not about the time since the first visit.
 #[graded]
 fn every_connection_starts_the_timeout_again() {
     let mut kernel = sticky(60);
@@ -68,6 +73,7 @@ fn every_connection_starts_the_timeout_again() {
 }
 
 proptest! {
+    /// A packet by chance, in a cluster by chance, against a model that knows no chains.
     #[graded]
     fn every_packet_meets_the_fate_that_its_service_means(
         snapshot in world::snapshot(Upto::Affinity),
@@ -76,6 +82,7 @@ proptest! {
         expect::check(&snapshot, &packet)?;
     }
 
+    /// Any number of clients, in any order: each has one home.
     #[graded]
     fn within_the_timeout_a_client_sees_one_endpoint_only(
         visits in proptest::collection::vec((0u8..4, 0u32..3, 0u64..20), 1..30),

@@ -32,6 +32,7 @@ fn mentioned(text: &str) -> BTreeSet<&str> {
     text.lines().filter_map(|line| line.strip_prefix(':')?.split(' ').next()).collect()
 }
 
+/// One pod more is two chains to write, however many services there are.
 #[graded]
 fn a_new_endpoint_rewrites_its_services_chain_and_adds_one() {
     let with = |pods: serde_json::Value| {
@@ -47,6 +48,7 @@ fn a_new_endpoint_rewrites_its_services_chain_and_adds_one() {
     insta::assert_snapshot!(restore(&Installed::exactly(&before), &after));
 }
 
+/// What nobody needs any more is deleted, or the table would only ever grow.
 #[graded]
 fn the_last_endpoint_that_goes_takes_its_chains_along() {
     let before = Snapshot::collect([&service(json!({}))], [&slice(json!([pod("10.244.0.5", NODE)]))], NODE);
@@ -54,6 +56,7 @@ fn the_last_endpoint_that_goes_takes_its_chains_along() {
     insta::assert_snapshot!(restore(&Installed::exactly(&rules(&before)), &rules(&after)));
 }
 
+/// Unknown is what a restarted kube-proxy finds: it knows the name, and trusts nothing in it.
 #[graded]
 fn a_chain_is_written_if_it_is_missing_different_or_unknown_and_goes_if_nobody_wants_it() {
     let chain = |name: &str, rule: &str| (name.to_owned(), vec![rule.to_owned()]);
@@ -71,6 +74,7 @@ fn a_chain_is_written_if_it_is_missing_different_or_unknown_and_goes_if_nobody_w
     assert_eq!(stale, ["stale"]);
 }
 
+/// Network plugins and Docker keep their rules in the same tables.
 #[graded]
 fn chains_of_others_are_never_touched() {
     let foreign = ["KUBE-ROUTER-X", "DOCKER", "KUBE-FIREWALL", "CNI-HOSTPORT-DNAT"];
@@ -82,6 +86,9 @@ fn chains_of_others_are_never_touched() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// From any table to any other by the difference alone must arrive where writing all of it would.
     #[graded]
     fn incremental_equals_full(a in world::snapshot(Upto::Affinity), b in world::snapshot(Upto::Affinity)) {
         let (a, b) = (rules(&a), rules(&b));
@@ -91,6 +98,8 @@ proptest! {
         prop_assert_eq!(tables, full(&b));
     }
 
+    /// The rules outlive the process; the next one must neither keep what is stale nor stumble over
+    /// it.
     #[graded]
     fn a_restart_takes_over_what_it_finds(a in world::snapshot(Upto::Affinity), b in world::snapshot(Upto::Affinity)) {
         let (a, b) = (rules(&a), rules(&b));
@@ -100,6 +109,7 @@ proptest! {
         prop_assert_eq!(tables, full(&b));
     }
 
+    /// Thousands of services, and one changed: the kernel should read a few lines.
     #[graded]
     fn what_did_not_change_is_not_mentioned(a in world::snapshot(Upto::Affinity), b in world::snapshot(Upto::Affinity)) {
         let (a, b) = (rules(&a), rules(&b));

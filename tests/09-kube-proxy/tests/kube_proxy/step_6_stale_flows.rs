@@ -31,6 +31,7 @@ fn commands(flows: BTreeSet<StaleFlow>) -> Vec<String> {
     flows.iter().map(|flow| flow.args().join(" ")).collect()
 }
 
+/// A resolver keeps one port open, and would ask a dead pod for ever.
 #[graded]
 fn udp_flows_to_an_endpoint_that_went_are_deleted() {
     let stale = stale_flows(&dns(&["10.244.0.5", "10.244.0.6"]), &dns(&["10.244.0.6"]));
@@ -43,6 +44,7 @@ fn udp_flows_to_an_endpoint_that_went_are_deleted() {
     );
 }
 
+/// The kernel remembers "not translated" as well, for as long as the client keeps asking.
 #[graded]
 fn udp_flows_from_before_the_first_endpoint_are_deleted() {
     let stale = stale_flows(&dns(&[]), &dns(&["10.244.0.5"]));
@@ -77,6 +79,7 @@ fn every_address_of_a_service_is_thought_of() {
     assert!(stale_flows(&one, &none).contains(&gone));
 }
 
+/// Its address may be given to another service, whose clients should not land on old pods.
 #[graded]
 fn a_deleted_service_takes_its_flows_along_and_an_unchanged_one_keeps_them() {
     let before = dns(&["10.244.0.5"]);
