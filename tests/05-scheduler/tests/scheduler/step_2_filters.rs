@@ -85,6 +85,60 @@ fn a_refusal_says_why_in_upstreams_words() {
     insta::assert_snapshot!(said);
 }
 
+/// The first refusal ends it, so the order decides which reason a person reads.
+#[graded]
+fn the_filters_stand_in_upstreams_order_and_each_refuses_for_its_own_reason() {
+    let more = json!({
+        "spec": { "unschedulable": true, "taints": [{ "key": "a", "value": "b", "effect": "NoExecute" }] },
+    });
+    let mut cache = Cache::default();
+    cache.set_node(node_with("n1", 1000, 1000, more));
+    let port = json!([{ "containerPort": 80, "hostPort": 80 }]);
+    cache.assume(&pod_with("there", json!({ "containers": [{ "name": "c", "ports": port }] })), "n1");
+    let pod = pod_with(
+        "p",
+        json!({
+            "nodeName": "n2", "nodeSelector": { "disk": "ssd" },
+            "containers": [{ "name": "c", "ports": port, "resources": { "requests": { "cpu": "2" } } }],
+        }),
+    );
+    let cycle = Cycle::new(&pod, &cache);
+    let node = cache.node("n1").expect("it was set");
+    let mut said = String::new();
+    for filter in profile().filters {
+        let refusal = filter.filter(&cycle, node).err();
+        let reasons = refusal.map_or("may run".to_owned(), |refusal| {
+            format!("{:?}{}", refusal.reasons, if refusal.resolvable { ", resolvable" } else { "" })
+        });
+        let events = filter.woken_by();
+        writeln!(said, "{}: {reasons}\n  woken by {events:?}", filter.name()).expect("a string");
+    }
+    insta::assert_snapshot!(said);
+}
+
+/// A static pod, or one that a person placed: it may be nowhere else.
+#[graded]
+fn a_pod_that_names_its_node_may_run_there_and_nowhere_else() {
+    let two = vec![node("n1", 1000, 1000), node("n2", 1000, 1000)];
+    assert_eq!(verdict(two, json!({ "nodeName": "n2" })), "may go to n2");
+}
+
+/// Nothing is kept back: the last millicore is as good as the first.
+#[graded]
+fn a_pod_may_take_the_very_last_of_everything() {
+    let last =
+        node_with("n1", 1000, 1000, json!({ "status": { "allocatable": { "cpu": "1", "pods": "2" } } }));
+    let mut cache = Cache::default();
+    cache.set_node(last);
+    cache.assume(&pod_asking("there", 600, 0), "n1");
+    assert!(fitting(&cache, &pod_asking("p", 400, 0)).is_ok(), "400m are left, and one place for a pod");
+    assert!(fitting(&cache, &pod_asking("p", 401, 0)).is_err());
+    let error = fitting(&cache, &pod_asking("p", 1000, 0)).expect_err("400m are left");
+    assert!(error.refusals["n1"].resolvable, "on an empty node it would just fit");
+    let error = fitting(&cache, &pod_asking("p", 1001, 0)).expect_err("400m are left");
+    assert!(!error.refusals["n1"].resolvable, "it is larger than the node");
+}
+
 /// Two pods that listen on one port of one node: one of them would never start.
 #[graded]
 fn a_host_port_is_taken_once_per_node_address_and_protocol() {
@@ -100,6 +154,20 @@ fn a_host_port_is_taken_once_per_node_address_and_protocol() {
     assert!(fits(json!({ "containerPort": 80, "hostPort": 80, "protocol": "UDP" })));
     assert!(fits(json!({ "containerPort": 80, "hostPort": 81 })));
     assert!(fits(json!({ "containerPort": 80 })), "a container port alone takes nothing of the node");
+}
+
+/// DaemonSets run on cordoned nodes too: they tolerate that very taint.
+#[graded]
+fn a_cordoned_node_takes_only_pods_that_tolerate_it() {
+    let goes = |tolerations: Value| {
+        let cordoned = node_with("n1", 1000, 1000, json!({ "spec": { "unschedulable": true } }));
+        verdict(vec![cordoned], json!({ "tolerations": tolerations })) == "may go to n1"
+    };
+    let exists = |key: &str, effect: &str| json!([{ "key": key, "operator": "Exists", "effect": effect }]);
+    assert!(!goes(json!([])), "it tolerates nothing");
+    assert!(goes(exists("node.kubernetes.io/unschedulable", "NoSchedule")));
+    assert!(!goes(exists("node.kubernetes.io/unschedulable", "NoExecute")), "another effect");
+    assert!(!goes(exists("node.kubernetes.io/not-ready", "NoSchedule")), "another taint");
 }
 
 /// `nodeSelectorTerms` is an "or" of "and"s; upstream chose the empty one to match nothing.

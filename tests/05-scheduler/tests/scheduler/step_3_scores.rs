@@ -37,6 +37,66 @@ fn worst_fit_prefers_the_emptiest_node_and_best_fit_the_fullest_that_fits() {
     assert_eq!(scores(Packing::MostAllocated), named([("empty", 10), ("full", 90), ("half", 60)]));
 }
 
+/// By the names that an operator writes into a flag. The last two lines are Borg's point.
+#[graded]
+fn each_strategy_scores_as_its_formula_says() {
+    let cache = cache_of(&[("empty", 0, 0), ("even", 400, 400), ("uneven", 800, 100)]);
+    let scores = |packing: &str| {
+        let scores = fit_scores(packing.parse().expect("a strategy"), &cache);
+        scores.into_iter().map(|(_, score)| score).collect::<Vec<_>>()
+    };
+    assert_eq!(scores("LeastAllocated"), [90, 50, 45]);
+    assert_eq!(scores("MostAllocated"), [10, 50, 55]);
+    assert_eq!(scores("Hybrid"), [55, 75, 60], "half of how full it is, and half of how even");
+    assert!("Tightest".parse::<Packing>().is_err());
+}
+
+/// A resource that the node has none of says nothing about how full it is.
+#[graded]
+fn a_node_is_judged_by_the_resources_that_it_has() {
+    let mut cache = Cache::default();
+    for (name, cpu, memory) in [("no cpu", "0", "1000Mi"), ("nothing", "0", "0")] {
+        let allocatable = json!({ "cpu": cpu, "memory": memory });
+        cache.set_node(node_with(name, 0, 0, json!({ "status": { "allocatable": allocatable } })));
+    }
+    let scores =
+        |packing| fit_scores(packing, &cache).into_iter().map(|(_, score)| score).collect::<Vec<_>>();
+    assert_eq!(scores(Packing::LeastAllocated), [90, 0]);
+    assert_eq!(scores(Packing::MostAllocated), [10, 0]);
+    assert_eq!(scores(Packing::Hybrid), [55, 0]);
+}
+
+/// The plugins, their weights, and what each says of three nodes, before and after normalising.
+#[graded]
+fn the_default_profile_weighs_opinions_as_upstream_does() {
+    let mut cache = cache_of(&[("empty", 0, 0), ("uneven", 800, 100)]);
+    let more = json!({
+        "metadata": { "labels": { "disk": "ssd" } },
+        "spec": { "taints": [{ "key": "old", "effect": "PreferNoSchedule" }] },
+    });
+    cache.set_node(node_with("tainted", 1000, 1000, more));
+    let expressions = json!([{ "key": "disk", "operator": "Exists" }]);
+    let preferred = json!([{ "weight": 7, "preference": { "matchExpressions": expressions } }]);
+    let pod = pod_with(
+        "p",
+        json!({
+            "containers": [{ "name": "c", "resources": { "requests": { "cpu": "100m", "memory": "100Mi" } } }],
+            "affinity": { "nodeAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": preferred } },
+        }),
+    );
+    let cycle = Cycle::new(&pod, &cache);
+    let nodes: Vec<_> = cache.nodes().collect();
+    let mut said = String::new();
+    for (plugin, weight) in default_scores(Packing::LeastAllocated) {
+        let raw: Vec<i64> = nodes.iter().map(|node| plugin.score(&cycle, node)).collect();
+        let mut scores = raw.clone();
+        plugin.normalize(&mut scores);
+        said += &format!("{} x {weight}: {raw:?} -> {scores:?}\n", plugin.name());
+    }
+    said += &format!("{:?}\n", score_nodes(&nodes, &cycle, &Profile::new(Packing::LeastAllocated)));
+    insta::assert_snapshot!(said);
+}
+
 /// Idle memory on a node without cpu is paid for and cannot be sold.
 #[graded]
 fn hybrid_fills_nodes_but_not_by_stranding_what_is_left() {

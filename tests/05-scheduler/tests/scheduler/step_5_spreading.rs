@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use crate::heart::Packing;
 use crate::heart::cache::Cache;
 use crate::heart::schedule::{Profile, schedule};
+use crate::heart::scores::Score;
+use crate::heart::spread::PodTopologySpread;
 use crate::{Arc, bound, json, node, node_with, owned, pod_asking, pod_with, profile};
 
 /// Places replicas one after the other, and counts them by node.
@@ -147,6 +149,63 @@ fn only_pods_of_the_group_that_stay_count_and_only_nodes_that_the_pod_may_use() 
     assert_eq!(chosen(&|cache| cache.confirm(member("m", &going))), counts(0, 0), "on its way out");
     let no_zone = |cache: &mut Cache| drop(cache.set_node(in_zone("c1", None)));
     assert_eq!(chosen(&no_zone), counts(0, 0), "a node without the key is in no domain");
+}
+
+/// The exact numbers: upstream's weight of ln(domains + 2), the skew, and the turning round.
+#[graded]
+fn emptier_domains_score_higher_and_nodes_outside_of_all_domains_nothing() {
+    let mut cache = Cache::default();
+    for (name, zone) in [("a1", Some("a")), ("b1", Some("b")), ("c1", Some("c")), ("none", None)] {
+        cache.set_node(in_zone(name, zone));
+    }
+    for (name, node) in [("m1", "a1"), ("m2", "a1"), ("m3", "b1")] {
+        cache.assume(&constrained(name, "ScheduleAnyway", 1), node);
+    }
+    let pod = constrained("p", "ScheduleAnyway", 3);
+    let cycle = crate::heart::cycle::Cycle::new(&pod, &cache);
+    let mut scores: Vec<i64> = cache.nodes().map(|node| PodTopologySpread.score(&cycle, node)).collect();
+    assert_eq!(scores, [5, 4, 2, -1], "2 ln 5 + 2, ln 5 + 2, and 2; the last one is not covered");
+    PodTopologySpread.normalize(&mut scores);
+    assert_eq!(scores, [40, 60, 100, 0]);
+}
+
+/// So that during an update the old version's pods do not push the new one's about.
+#[graded]
+fn match_label_keys_make_each_version_a_group_of_its_own() {
+    let mut cache = Cache::default();
+    cache.set_node(in_zone("a1", Some("a")));
+    cache.set_node(in_zone("b1", Some("b")));
+    let of_version = |name: &str, version: &str| {
+        let mut pod = Pod::clone(&constrained(name, "DoNotSchedule", 1));
+        pod.metadata.labels.get_or_insert_default().insert("version".to_owned(), version.to_owned());
+        let constraints = pod.spec.get_or_insert_default().topology_spread_constraints.as_mut();
+        constraints.expect("constraints")[0].match_label_keys = Some(vec!["version".to_owned()]);
+        Arc::new(pod)
+    };
+    cache.assume(&of_version("old", "1"), "a1");
+    cache.assume(&of_version("new", "2"), "b1");
+    let pod = of_version("p", "2");
+    let cycle = crate::heart::cycle::Cycle::new(&pod, &cache);
+    let domains = &cycle.must_spread.counts[0].domains;
+    assert_eq!((domains["a"], domains["b"]), (0, 1), "only pods of version 2 count");
+}
+
+/// A third zone that must exist keeps a second replica out of the first two until it does.
+#[graded]
+fn fewer_domains_than_min_domains_count_as_an_empty_one() {
+    let mut cache = Cache::default();
+    cache.set_node(in_zone("a1", Some("a")));
+    cache.set_node(in_zone("b1", Some("b")));
+    let pod = |name: &str, min_domains: i32| {
+        let mut pod = Pod::clone(&constrained(name, "DoNotSchedule", 1));
+        let constraints = pod.spec.get_or_insert_default().topology_spread_constraints.as_mut();
+        constraints.expect("constraints")[0].min_domains = Some(min_domains);
+        Arc::new(pod)
+    };
+    cache.assume(&pod("m1", 2), "a1");
+    cache.assume(&pod("m2", 2), "b1");
+    assert!(schedule(&cache, &pod("p", 2), &profile(), 0).is_ok(), "both zones have one");
+    assert!(schedule(&cache, &pod("p", 3), &profile(), 0).is_err(), "the third zone has none");
 }
 
 /// A node that the pod's own selector rules out must not hold its domain down for ever.
