@@ -189,6 +189,12 @@ fn expectations_hold_until_every_creation_and_deletion_was_seen() {
     assert!(!expectations.satisfied("set", at(1)));
     expectations.deletion_seen("set", "gone");
     assert!(expectations.satisfied("set", at(1)));
+    expectations.expect("set", 1, [], at(2));
+    assert!(!expectations.satisfied("set", at(2)), "the next round has expectations of its own");
+    expectations.creation_seen("another");
+    assert!(!expectations.satisfied("set", at(2)), "that was another set's pod");
+    expectations.forget("set");
+    assert!(expectations.satisfied("set", at(2)), "a set that was deleted is waited for no more");
 }
 
 /// An event that is lost must cost time, and not the set.

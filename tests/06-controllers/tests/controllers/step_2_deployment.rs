@@ -288,6 +288,46 @@ fn a_paused_deployment_scales_and_does_not_roll() {
     insta::assert_snapshot!(story(&plan_for(&deployment(5, paused), &[set("web:1", 2, 2, desired)], 0)));
 }
 
+/// The same template with more patience is no rollout.
+#[graded]
+fn a_change_of_min_ready_seconds_changes_the_set_and_starts_nothing_new() {
+    let updates = |wanted: Value, stands: Value| {
+        let web = deployment(2, json!({ "spec": { "minReadySeconds": wanted } }));
+        let set = set("web:1", 2, 2, json!({ "spec": { "minReadySeconds": stands } }));
+        let plan = plan_for(&web, &[set], 0);
+        assert!(!plan.actions.iter().any(|action| matches!(action, Action::Create(_))), "{plan:?}");
+        plan.actions.into_iter().find_map(|action| match action {
+            Action::Update(set) => set.spec.and_then(|spec| spec.min_ready_seconds),
+            _ => None,
+        })
+    };
+    assert_eq!(updates(json!(5), json!(null)), Some(5));
+    assert_eq!(updates(json!(5), json!(3)), Some(5));
+    assert_eq!(updates(json!(null), json!(3)), Some(0));
+}
+
+/// What is left of an older rollout has no share in the new number.
+#[graded]
+fn scaling_a_rollout_whose_new_set_is_complete_empties_the_old_ones() {
+    let noted = |desired: i32| json!({ "metadata": { "annotations": { "deployment.kubernetes.io/desired-replicas": desired.to_string() } } });
+    let web = deployment(4, json!({ "metadata": { "annotations": { REVISION: "2" } } }));
+    let sizes = |new: &ReplicaSet| {
+        let plan = plan_for(&web, &[set("web:0", 2, 2, noted(3)), new.clone()], 0);
+        let size = |action: &Action| match action {
+            Action::Update(set) => Some((set.metadata.name.clone().unwrap_or_default(), size(set))),
+            _ => None,
+        };
+        plan.actions.iter().filter_map(size).collect::<Vec<_>>()
+    };
+    let old = |sizes: Vec<(String, i32)>| {
+        sizes.into_iter().find(|(name, _)| name == "web-web-0").map(|(_, size)| size)
+    };
+    assert_eq!(old(sizes(&set("web:1", 4, 4, noted(4)))), Some(0), "the new set has all its four");
+    assert_ne!(old(sizes(&set("web:1", 4, 3, noted(4)))), Some(0), "one of the four is not available");
+    assert_ne!(old(sizes(&set("web:1", 3, 3, noted(4)))), Some(0), "it has three of four");
+    assert_ne!(old(sizes(&set("web:1", 4, 4, noted(3)))), Some(0), "it has not been told of the new number");
+}
+
 /// Whoever chooses `Recreate` has something that two versions must not share.
 #[graded]
 fn recreate_waits_until_every_old_pod_is_gone() {
