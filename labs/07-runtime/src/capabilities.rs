@@ -92,7 +92,7 @@ pub fn bits(name: &str) -> Result<u64, UnknownCapability> {
 /// `WithAddedCapabilities` before `WithDroppedCapabilities`). Privileged means all of them.
 pub fn effective(add: &[String], drop: &[String], privileged: bool) -> Result<u64, UnknownCapability> {
     let _ = (&add, &drop, &privileged);
-    todo!("lab 07.5: default capabilities, add, drop, ALL")
+    todo!("lab 07.5: start from the default set, apply ALL of either list, then add, then drop")
 }
 
 /// Names of a set, in the order of their numbers.

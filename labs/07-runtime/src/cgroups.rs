@@ -35,7 +35,7 @@ pub struct CgroupMount {
 /// Finds the control group mounts in the text of `/proc/self/mountinfo` (proc(5)).
 pub fn mounts(mountinfo: &str) -> Vec<CgroupMount> {
     let _ = &mountinfo;
-    todo!("lab 07.6: cgroup mounts in mountinfo")
+    todo!("lab 07.6: for each line that mounts control groups: where, which version, which controllers")
 }
 
 /// Chooses the version: 2 where its tree has the memory controller, else 1.
@@ -48,7 +48,7 @@ pub fn choose(
     usable: impl Fn(&Path) -> bool,
 ) -> Hierarchies {
     let _ = (&mounts, &v2_controllers, &usable);
-    todo!("lab 07.6: version 2, version 1 or none")
+    todo!("lab 07.6: version 2 if it has memory and can be used, else the trees of version 1, else none")
 }
 
 impl Hierarchies {
@@ -121,12 +121,14 @@ pub fn plan(trees: &Hierarchies, path: &Path, limits: &Limits) -> CgroupPlan {
 
 fn plan_v2(mount: &Path, controllers: &BTreeSet<String>, below: &Path, limits: &Limits) -> CgroupPlan {
     let _ = (&mount, &controllers, &below, &limits);
-    todo!("lab 07.6: limits in version 2")
+    todo!(
+        "lab 07.6: enable the controllers above the group; one write for each limit that is asked for and can be held"
+    )
 }
 
 fn plan_v1(mounts: &BTreeMap<String, PathBuf>, below: &Path, limits: &Limits) -> CgroupPlan {
     let _ = (&mounts, &below, &limits);
-    todo!("lab 07.6: limits in version 1")
+    todo!("lab 07.6: the group in each tree; one write for each limit that is asked for and can be held")
 }
 
 /// Microseconds; the kernel's own where nobody names one.

@@ -45,14 +45,18 @@ pub enum ConfError {
 /// Reads a `.conflist`, or a `.conf` of a single plugin.
 pub fn parse_conf(text: &str) -> Result<ConfList, ConfError> {
     let _ = &text;
-    todo!("lab 07.8: a conf list, or a single plugin as a list of one")
+    todo!(
+        "lab 07.8: read a list, or a single plugin as a list of one; refuse what lacks a name, a plugin or a type"
+    )
 }
 
 /// What one plugin reads on standard input: its own part of the list with the network's name and
 /// version, and the result so far.
 pub fn plugin_input(list: &ConfList, plugin: usize, previous: Option<&Value>) -> Value {
     let _ = (&list, &plugin, &previous);
-    todo!("lab 07.8: standard input of a plugin")
+    todo!(
+        "lab 07.8: the plugin's own part with the network's name and version, without capabilities, with the result so far"
+    )
 }
 
 /// The network that the runtime writes when a node has none.

@@ -131,7 +131,7 @@ pub fn digest(bytes: &[u8]) -> String {
 /// (OCI image-spec, config.md, "Layer ChainID").
 pub fn chain_ids(diff_ids: &[String]) -> Vec<String> {
     let _ = &diff_ids;
-    todo!("lab 07.4: chain ids")
+    todo!("lab 07.4: name each layer by itself and by all below it")
 }
 
 /// The command line: CRI's `command` replaces entrypoint *and* command of the image, `args`
@@ -142,14 +142,16 @@ pub fn command_line(
     args: &[String],
 ) -> Result<Vec<String>, ImageError> {
     let _ = (&image, &command, &args);
-    todo!("lab 07.4: entrypoint and cmd against command and args")
+    todo!(
+        "lab 07.4: command replaces entrypoint and cmd, args only cmd; if nothing is left, that is an error"
+    )
 }
 
 /// The environment: the image's, then what the pod says; a later value replaces an earlier one
 /// in its place. `PATH` is always there, and so is `HOSTNAME` when the pod has one.
 pub fn environment(image: &[String], pod: &[(String, String)], hostname: &str) -> Vec<String> {
     let _ = (&image, &pod, &hostname);
-    todo!("lab 07.4: environment: defaults, image, pod, each name once")
+    todo!("lab 07.4: the defaults, the image's, the pod's; each name once, in the place where it came first")
 }
 
 /// The working directory: the pod's, else the image's, else `/`.

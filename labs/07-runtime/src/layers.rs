@@ -181,5 +181,7 @@ pub fn inside(path: &str) -> Result<String, LayerError> {
 /// layers are digests and need no escape).
 pub fn overlay_options(lower: &[String], upper: &str, work: &str, userxattr: bool) -> String {
     let _ = (&lower, &upper, &work, &userxattr);
-    todo!("lab 07.3: the option string of an overlay mount")
+    todo!(
+        "lab 07.3: lower layers, upper and work directory, userxattr where asked for; escape what separates"
+    )
 }

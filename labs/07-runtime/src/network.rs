@@ -95,7 +95,7 @@ fn mask(prefix: u8) -> u32 {
 /// `None`: the network is full.
 pub fn allocate(subnet: Cidr, used: &BTreeSet<Ipv4Addr>, last: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
     let _ = (&subnet, &used, &last);
-    todo!("lab 07.8: the next free address")
+    todo!("lab 07.8: go round the range from behind the last one, and take the first that is free")
 }
 
 /// One change to links, addresses, routes or neighbours.
@@ -187,7 +187,7 @@ pub fn host_link(container: &str, interface: &str) -> String {
 /// it carries a route: the kernel refuses anything else.
 pub fn plan_attach(host: &str, pod: &str, ip: Ipv4Addr, mtu: u32) -> Vec<NetOp> {
     let _ = (&host, &pod, &ip, &mtu);
-    todo!("lab 07.8: cable, addresses, neighbours, routes")
+    todo!("lab 07.8: a cable, an address, both ends up; then the pod's way out, and the node's way in")
 }
 
 /// A change to the node's routes to other nodes' pods.
@@ -226,5 +226,7 @@ pub struct NodeNet {
 /// result changes nothing.
 pub fn plan_routes(me: &str, nodes: &[NodeNet], current: &BTreeMap<Cidr, Ipv4Addr>) -> Vec<RouteOp> {
     let _ = (&me, &nodes, &current);
-    todo!("lab 07.8: routes to other nodes")
+    todo!(
+        "lab 07.8: compare what should be with what we made: first what goes, then what is missing or has moved"
+    )
 }

@@ -43,7 +43,9 @@ pub enum StartError {
 /// `/etc/group` count unless the policy is strict.
 pub fn resolve_user(spec: &UserSpec, passwd: &str, group: &str) -> Result<User, StartError> {
     let _ = (&spec, &passwd, &group);
-    todo!("lab 07.5: from USER[:GROUP] to numbers")
+    todo!(
+        "lab 07.5: find the row, take its numbers, let the more particular group win, collect the other groups"
+    )
 }
 
 /// What is at a path: asked of the container's file system.
@@ -67,7 +69,7 @@ pub fn find_executable(
     look: impl Fn(&Path) -> Found,
 ) -> Result<PathBuf, StartError> {
     let _ = (&name, &env, &cwd, &look);
-    todo!("lab 07.5: finding the program")
+    todo!("lab 07.5: a name with a slash is a path; any other is searched for in PATH")
 }
 
 /// How a process ended, as wait(2) tells it.

@@ -91,7 +91,7 @@ pub fn bits(name: &str) -> Result<u64, UnknownCapability> {
 /// NET_ADMIN" leaves all but one. A name both added and dropped alone is dropped (containerd's
 /// `WithAddedCapabilities` before `WithDroppedCapabilities`). Privileged means all of them.
 pub fn effective(add: &[String], drop: &[String], privileged: bool) -> Result<u64, UnknownCapability> {
-    // lab:begin 07.5 default capabilities, add, drop, ALL
+    // lab:begin 07.5 start from the default set, apply ALL of either list, then add, then drop
     if privileged {
         return Ok(ALL);
     }

@@ -34,7 +34,7 @@ pub struct CgroupMount {
 
 /// Finds the control group mounts in the text of `/proc/self/mountinfo` (proc(5)).
 pub fn mounts(mountinfo: &str) -> Vec<CgroupMount> {
-    // lab:begin 07.6 cgroup mounts in mountinfo
+    // lab:begin 07.6 for each line that mounts control groups: where, which version, which controllers
     let mut found = Vec::new();
     for line in mountinfo.lines() {
         // Optional fields of varying number end with a lone dash.
@@ -69,7 +69,7 @@ pub fn choose(
     v2_controllers: impl Fn(&Path) -> String,
     usable: impl Fn(&Path) -> bool,
 ) -> Hierarchies {
-    // lab:begin 07.6 version 2, version 1 or none
+    // lab:begin 07.6 version 2 if it has memory and can be used, else the trees of version 1, else none
     for found in mounts.iter().filter(|found| found.v2) {
         let controllers: BTreeSet<String> =
             v2_controllers(&found.mount).split_whitespace().map(str::to_owned).collect();
@@ -162,7 +162,7 @@ pub fn plan(trees: &Hierarchies, path: &Path, limits: &Limits) -> CgroupPlan {
 }
 
 fn plan_v2(mount: &Path, controllers: &BTreeSet<String>, below: &Path, limits: &Limits) -> CgroupPlan {
-    // lab:begin 07.6 limits in version 2
+    // lab:begin 07.6 enable the controllers above the group; one write for each limit that is asked for and can be held
     let dir = mount.join(below);
     let on: Vec<String> = CONTROLLERS
         .iter()
@@ -207,7 +207,7 @@ fn plan_v2(mount: &Path, controllers: &BTreeSet<String>, below: &Path, limits: &
 }
 
 fn plan_v1(mounts: &BTreeMap<String, PathBuf>, below: &Path, limits: &Limits) -> CgroupPlan {
-    // lab:begin 07.6 limits in version 1
+    // lab:begin 07.6 the group in each tree; one write for each limit that is asked for and can be held
     let dirs: BTreeSet<PathBuf> = mounts.values().map(|mount| mount.join(below)).collect();
     let file =
         |controller: &str, name: &str| mounts.get(controller).map(|mount| mount.join(below).join(name));

@@ -44,7 +44,7 @@ pub enum ConfError {
 
 /// Reads a `.conflist`, or a `.conf` of a single plugin.
 pub fn parse_conf(text: &str) -> Result<ConfList, ConfError> {
-    // lab:begin 07.8 a conf list, or a single plugin as a list of one
+    // lab:begin 07.8 read a list, or a single plugin as a list of one; refuse what lacks a name, a plugin or a type
     let value: Value = serde_json::from_str(text)?;
     let list: ConfList = if value.get("plugins").is_some() {
         serde_json::from_value(value)?
@@ -75,7 +75,7 @@ pub fn parse_conf(text: &str) -> Result<ConfList, ConfError> {
 /// What one plugin reads on standard input: its own part of the list with the network's name and
 /// version, and the result so far.
 pub fn plugin_input(list: &ConfList, plugin: usize, previous: Option<&Value>) -> Value {
-    // lab:begin 07.8 standard input of a plugin
+    // lab:begin 07.8 the plugin's own part with the network's name and version, without capabilities, with the result so far
     let mut input = list.plugins[plugin].clone();
     input.insert("cniVersion".into(), list.cni_version.clone().into());
     input.insert("name".into(), list.name.clone().into());

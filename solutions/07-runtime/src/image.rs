@@ -130,7 +130,7 @@ pub fn digest(bytes: &[u8]) -> String {
 /// The first is its diff id; each next one is the digest of `"<chain id below> <diff id>"`
 /// (OCI image-spec, config.md, "Layer ChainID").
 pub fn chain_ids(diff_ids: &[String]) -> Vec<String> {
-    // lab:begin 07.4 chain ids
+    // lab:begin 07.4 name each layer by itself and by all below it
     let mut chain: Vec<String> = Vec::with_capacity(diff_ids.len());
     for diff_id in diff_ids {
         let id = match chain.last() {
@@ -150,7 +150,7 @@ pub fn command_line(
     command: &[String],
     args: &[String],
 ) -> Result<Vec<String>, ImageError> {
-    // lab:begin 07.4 entrypoint and cmd against command and args
+    // lab:begin 07.4 command replaces entrypoint and cmd, args only cmd; if nothing is left, that is an error
     let mut line = if command.is_empty() { image.entrypoint.clone() } else { command.to_vec() };
     if args.is_empty() && command.is_empty() {
         line.extend_from_slice(&image.cmd);
@@ -164,7 +164,7 @@ pub fn command_line(
 /// The environment: the image's, then what the pod says; a later value replaces an earlier one
 /// in its place. `PATH` is always there, and so is `HOSTNAME` when the pod has one.
 pub fn environment(image: &[String], pod: &[(String, String)], hostname: &str) -> Vec<String> {
-    // lab:begin 07.4 environment: defaults, image, pod, each name once
+    // lab:begin 07.4 the defaults, the image's, the pod's; each name once, in the place where it came first
     let mut env: Vec<(String, String)> = vec![("PATH".into(), crate::process::DEFAULT_PATH.into())];
     if !hostname.is_empty() {
         env.push(("HOSTNAME".into(), hostname.into()));

@@ -227,7 +227,7 @@ pub fn inside(path: &str) -> Result<String, LayerError> {
 /// A colon separates layers and a comma options, so both must be escaped in paths (the names of
 /// layers are digests and need no escape).
 pub fn overlay_options(lower: &[String], upper: &str, work: &str, userxattr: bool) -> String {
-    // lab:begin 07.3 the option string of an overlay mount
+    // lab:begin 07.3 lower layers, upper and work directory, userxattr where asked for; escape what separates
     let escape = |path: &str| path.replace('\\', "\\\\").replace(':', "\\:").replace(',', "\\,");
     let lower: Vec<String> = lower.iter().map(|path| escape(path)).collect();
     let mut options =

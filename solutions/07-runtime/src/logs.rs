@@ -43,7 +43,7 @@ impl LineWriter {
 
     /// Appends the log lines that `bytes` completes to `out`.
     pub fn handle_bytes(&mut self, now: Timestamp, bytes: &[u8], out: &mut Vec<u8>) {
-        // lab:begin 07.9 whole lines and pieces of lines that are too long
+        // lab:begin 07.9 write a line when it ends, and a piece of it when the piece is full
         let mut rest = bytes;
         while !rest.is_empty() {
             let room = MAX_LINE - self.pending.len();
@@ -98,7 +98,7 @@ pub struct Line<'a> {
 
 /// Reads one line, with or without its newline. `None`: it is not a log line.
 pub fn parse(line: &[u8]) -> Option<Line<'_>> {
-    // lab:begin 07.9 reading a log line back
+    // lab:begin 07.9 take the line apart at three spaces; what does not fit is no log line
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let mut parts = line.splitn(4, |byte| *byte == b' ');
     let timestamp = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;

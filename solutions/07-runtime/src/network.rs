@@ -94,7 +94,7 @@ fn mask(prefix: u8) -> u32 {
 /// back is used again as late as can be, for some other pod may still hold connections to it.
 /// `None`: the network is full.
 pub fn allocate(subnet: Cidr, used: &BTreeSet<Ipv4Addr>, last: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
-    // lab:begin 07.8 the next free address
+    // lab:begin 07.8 go round the range from behind the last one, and take the first that is free
     let (first, end) = subnet.range()?;
     let start = match last.map(u32::from) {
         Some(last) if (first..end).contains(&last) => last + 1,
@@ -193,7 +193,7 @@ pub fn host_link(container: &str, interface: &str) -> String {
 /// The pod's route to its gateway comes before the one through it, and every link is up before
 /// it carries a route: the kernel refuses anything else.
 pub fn plan_attach(host: &str, pod: &str, ip: Ipv4Addr, mtu: u32) -> Vec<NetOp> {
-    // lab:begin 07.8 cable, addresses, neighbours, routes
+    // lab:begin 07.8 a cable, an address, both ends up; then the pod's way out, and the node's way in
     let all = Cidr { base: 0, prefix: 0 };
     let only = |ip: Ipv4Addr| Cidr { base: u32::from(ip), prefix: 32 };
     let (host_link, pod_link) = (host.to_owned(), pod.to_owned());
@@ -252,7 +252,7 @@ pub struct NodeNet {
 /// `current` are the routes that we made earlier. Removals come first; a second run over its own
 /// result changes nothing.
 pub fn plan_routes(me: &str, nodes: &[NodeNet], current: &BTreeMap<Cidr, Ipv4Addr>) -> Vec<RouteOp> {
-    // lab:begin 07.8 routes to other nodes
+    // lab:begin 07.8 compare what should be with what we made: first what goes, then what is missing or has moved
     let wanted: BTreeMap<Cidr, Ipv4Addr> = nodes
         .iter()
         .filter(|node| node.name != me)

@@ -42,7 +42,7 @@ pub enum StartError {
 /// is then 0. No user at all is root. The group of CRI wins over all others; the groups of
 /// `/etc/group` count unless the policy is strict.
 pub fn resolve_user(spec: &UserSpec, passwd: &str, group: &str) -> Result<User, StartError> {
-    // lab:begin 07.5 from USER[:GROUP] to numbers
+    // lab:begin 07.5 find the row, take its numbers, let the more particular group win, collect the other groups
     let (user, named_group) = match spec.user.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
         None => (spec.user.as_str(), None),
@@ -103,7 +103,7 @@ pub fn find_executable(
     cwd: &Path,
     look: impl Fn(&Path) -> Found,
 ) -> Result<PathBuf, StartError> {
-    // lab:begin 07.5 finding the program
+    // lab:begin 07.5 a name with a slash is a path; any other is searched for in PATH
     if name.contains('/') {
         let path = cwd.join(name);
         return match look(&path) {
