@@ -17,6 +17,10 @@ use crate::labs::{Hole, OPEN};
 /// case on which a law fails.
 const PROPERTIES: [(&str, &str); 2] = [("PROPTEST_RNG_SEED", "12"), ("PROPTEST_MAX_SHRINK_ITERS", "0")];
 
+/// How many cases of a law are enough to see that a test has nothing to do with an answer. The store's and
+/// the controllers' laws are long, and this is asked of each wrong answer.
+const FEW: (&str, &str) = ("PROPTEST_CASES", "32");
+
 /// How many sit at the same time.
 fn at_once() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from).min(8)
@@ -46,7 +50,7 @@ impl<'a> Sittings<'a> {
 
     pub fn skeleton_fails(&self, holes: &[Hole], report: &mut Report) -> Result<()> {
         let open = ids(holes.iter());
-        for verdict in self.sit(&self.tests, &open, at_once())? {
+        for verdict in self.sit(&self.tests, &open)? {
             if verdict.outcome == Outcome::Passed {
                 report
                     .complaints
@@ -59,7 +63,7 @@ impl<'a> Sittings<'a> {
     /// The tests that fail all the same.
     pub fn solution_passes(&self, report: &mut Report) -> Result<BTreeSet<String>> {
         let mut failing = BTreeSet::new();
-        for verdict in self.sit(&self.tests, "", at_once())? {
+        for verdict in self.sit(&self.tests, "")? {
             if let Some(step) = self.chapter.steps.iter().find(|step| step.judges(&verdict.test)) {
                 self.count(report, &step.id, |row| row.time += verdict.time);
             }
@@ -86,7 +90,7 @@ impl<'a> Sittings<'a> {
             }
             let mut tests = self.of_step(step);
             tests.retain(|test| !failing.contains(test));
-            for verdict in self.sit(&tests, &open, at_once())? {
+            for verdict in self.sit(&tests, &open)? {
                 if verdict.outcome != Outcome::Passed {
                     report.complaints.push(format!(
                         "{} judges step {} and needs a later one: {}",
@@ -122,7 +126,7 @@ impl<'a> Sittings<'a> {
     pub fn judge(&self, patches: &[Patch], report: &mut Report) -> Result<()> {
         let judged = concurrently(patches, |patch| match &patch.kind {
             Kind::Right => {
-                let failed = self.failing(&self.tests, &patch.name)?;
+                let failed = self.failing(&self.tests, &[(OPEN, &patch.name)])?;
                 Ok(failed.map(|it| format!("is right, but {} fails: {}", it.test, said(&it))))
             }
             Kind::Wrong { step, .. } => {
@@ -134,7 +138,7 @@ impl<'a> Sittings<'a> {
                 if !self.somebody_fails(&own.map(|it| self.of_step(it)).unwrap_or_default(), &patch.name)? {
                     return Ok(Some(format!("passes every test of step {step}")));
                 }
-                let blamed = self.failing(&earlier, &patch.name)?;
+                let blamed = self.failing(&earlier, &[(OPEN, &patch.name), FEW])?;
                 Ok(blamed.map(|it| {
                     format!("belongs to step {step}, but {} fails as well: {}", it.test, said(&it))
                 }))
@@ -165,7 +169,11 @@ impl<'a> Sittings<'a> {
         self.chapter.steps.iter().find(|known| known.id == step).map_or(0, Step::ordinal)
     }
 
-    fn sit(&self, tests: &[String], open: &str, at_once: usize) -> Result<Vec<Verdict>> {
+    fn sit(&self, tests: &[String], open: &str) -> Result<Vec<Verdict>> {
+        self.sit_under(tests, &[(OPEN, open)], at_once())
+    }
+
+    fn sit_under(&self, tests: &[String], set: &[(&str, &str)], at_once: usize) -> Result<Vec<Verdict>> {
         let limits = Limits {
             test: PATIENCE,
             sitting: Duration::from_secs(600),
@@ -174,14 +182,14 @@ impl<'a> Sittings<'a> {
             at_once,
             jail: false,
         };
-        let environment: Vec<(&str, &str)> = PROPERTIES.into_iter().chain([(OPEN, open)]).collect();
+        let environment: Vec<(&str, &str)> = PROPERTIES.iter().chain(set).copied().collect();
         exam::sit(&self.suite, tests, &environment, &limits, &mut |_| {})
     }
 
     /// The first of the tests that does not pass; those behind it need not sit.
-    fn failing(&self, tests: &[String], open: &str) -> Result<Option<Verdict>> {
+    fn failing(&self, tests: &[String], set: &[(&str, &str)]) -> Result<Option<Verdict>> {
         for test in tests {
-            let verdicts = self.sit(std::slice::from_ref(test), open, 1)?;
+            let verdicts = self.sit_under(std::slice::from_ref(test), set, 1)?;
             if let Some(failed) = verdicts.into_iter().find(|verdict| verdict.outcome != Outcome::Passed) {
                 return Ok(Some(failed));
             }
@@ -190,7 +198,7 @@ impl<'a> Sittings<'a> {
     }
 
     fn somebody_fails(&self, tests: &[String], open: &str) -> Result<bool> {
-        Ok(self.failing(tests, open)?.is_some())
+        Ok(self.failing(tests, &[(OPEN, open)])?.is_some())
     }
 }
 
