@@ -49,7 +49,13 @@ pub fn run(place: &Place, target: Option<&Target>, bless: bool) -> Result<ExitCo
         println!("\nIf what came is right, `cargo kit book --run N --bless` writes it into the page.");
         bail!("not as the page says: {} ({})", wrong.join(", "), say::time(start.elapsed()));
     }
-    println!("{} {} pages in {}", say::green("All as it says:"), pages.len(), say::time(start.elapsed()));
+    let time = say::time(start.elapsed());
+    match wrong.len() {
+        0 => println!("{} {} pages in {time}", say::green("All as it says:"), pages.len()),
+        changed => {
+            println!("{changed} pages are written anew ({time}): read the difference before you commit it.")
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -153,9 +159,9 @@ impl Drop for Playing {
 }
 
 fn strike() {
-    // Taken in a statement of its own: an interrupt waits for the lock, not for the cluster's end.
-    let stage = STANDING.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-    let Some(Stage { folder, coracle }) = stage else { return };
+    // Held to the end: whoever comes second must not end the process before the first is done.
+    let mut standing = STANDING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let Some(Stage { folder, coracle }) = standing.take() else { return };
     let mut down = std::process::Command::new(coracle);
     down.arg("down").env("CORACLE_HOME", folder.join(HOME)).stdin(Stdio::null());
     if let Err(why) = say::run(&mut down) {
