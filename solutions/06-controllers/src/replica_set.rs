@@ -19,7 +19,7 @@ use k8s_openapi::jiff::Timestamp;
 use objects::labels::Selector;
 use objects::meta;
 
-use crate::pods::{available_at, is_active, is_going, is_ready, nonzero, whole_seconds};
+use crate::pods::{is_active, whole_seconds};
 
 /// At most so many pods are created or deleted by one reconcile.
 pub const BURST: usize = 500;
@@ -62,6 +62,7 @@ pub fn wanted(set: &ReplicaSet) -> i32 {
     set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
+// lab:given
 fn min_ready_seconds(set: &ReplicaSet) -> i32 {
     set.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0)
 }
@@ -174,8 +175,11 @@ pub enum Failure {
     Delete(String),
 }
 
-/// The status that the set should show, and when it may change by time alone (a ready
-/// pod becomes available after `minReadySeconds`).
+/// The status that the set should show, and how long it stays true if nothing happens: a ready
+/// pod becomes available by time alone, `minReadySeconds` after it became ready.
+///
+/// Going pods are among the `replicas`, as all of `mine`, and in no other count: having all
+/// labels of the template, ready, available. Counts of zero are left out, except `replicas`.
 pub fn status(
     set: &ReplicaSet,
     mine: &[Arc<Pod>],
@@ -185,6 +189,8 @@ pub fn status(
     let spec = set.spec.as_ref();
     let template = spec.and_then(|spec| spec.template.as_ref()?.metadata.as_ref());
     let template_labels = template.and_then(|metadata| metadata.labels.clone()).unwrap_or_default();
+    // lab:begin 06.1 count the pods that stay, and find the next moment at which one becomes available
+    use crate::pods::{available_at, is_going, is_ready, nonzero};
     let (mut fully_labeled, mut ready, mut available) = (0, 0, 0);
     let mut next: Option<Timestamp> = None;
     for pod in mine.iter().filter(|pod| !is_going(pod)) {
@@ -207,6 +213,7 @@ pub fn status(
     };
     let wait = next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
     (status, wait)
+    // lab:end
 }
 
 fn failure_condition(

@@ -6,47 +6,13 @@ use k8s_openapi::jiff::Timestamp;
 use crate::heart::deployment::template::{same_template, template_hash};
 use crate::heart::endpoints::selector;
 use crate::heart::expectations::CaughtUp;
-use crate::heart::replica_set::{Failure, status};
 use crate::heart::service_account::{missing_account, root_ca};
 use crate::heart::taints::TaintClock;
-use crate::step_1_replica_set::{mine, set as replica_set};
 use crate::step_2_deployment::{deployment, plan_for, set};
 use crate::step_3_endpoints::service;
 use crate::step_4_nodes::node;
 use crate::step_6_namespace::namespace;
 use crate::{at, json, text};
-
-#[test]
-fn the_status_counts_what_is_and_waits_for_min_ready_seconds() {
-    let ready = |since: i64| {
-        json!({ "status": { "conditions": [
-        { "type": "Ready", "status": "True", "lastTransitionTime": text(since) },
-    ] } })
-    };
-    let unready =
-        json!({ "status": { "conditions": [] }, "metadata": { "labels": { "app": "web", "x": "y" } } });
-    let pods = [mine("a", ready(-60)), mine("b", ready(-4)), mine("c", unready)];
-    let set = replica_set(3, json!({ "spec": { "minReadySeconds": 10 } }));
-    let (status, again) = status(&set, &pods, None, at(0));
-    assert_eq!(status.replicas, 3);
-    assert_eq!(status.ready_replicas, Some(2));
-    assert_eq!(status.available_replicas, Some(1));
-    assert_eq!(status.fully_labeled_replicas, Some(3));
-    assert_eq!(status.observed_generation, Some(3));
-    assert_eq!(again.map(|again| again.as_secs()), Some(6), "b becomes available by time alone");
-}
-
-#[test]
-fn a_refused_creation_shows_as_a_condition_that_keeps_its_time_and_goes_with_the_trouble() {
-    let mut set = replica_set(1, json!({}));
-    let failure = Failure::Create("quota".to_owned());
-    set.status = Some(status(&set, &[], Some(&failure), at(0)).0);
-    let later = status(&set, &[], Some(&failure), at(60)).0;
-    assert_eq!(Some(&later), set.status.as_ref(), "the same trouble is no news");
-    let conditions = later.conditions.expect("a condition");
-    assert_eq!(conditions[0].reason.as_deref(), Some("FailedCreate"));
-    assert!(status(&set, &[], None, at(60)).0.conditions.is_none());
-}
 
 #[test]
 fn a_key_waits_until_its_own_write_has_come_back() {

@@ -10,10 +10,10 @@ use proptest::prelude::*;
 
 use crate::heart::expectations::Expectations;
 use crate::heart::ranking::sort_for_deletion;
-use crate::heart::replica_set::{Observed, Plan, new_pod, plan, slow_start};
+use crate::heart::replica_set::{Failure, Observed, Plan, new_pod, plan, slow_start, status};
 use crate::{Value, at, json, merge, object, owner, pod, text};
 
-pub fn set(replicas: i32, more: Value) -> ReplicaSet {
+fn set(replicas: i32, more: Value) -> ReplicaSet {
     let mut value = json!({
         "metadata": { "name": "web", "namespace": "default", "uid": "web", "generation": 3 },
         "spec": {
@@ -26,7 +26,7 @@ pub fn set(replicas: i32, more: Value) -> ReplicaSet {
     object(value)
 }
 
-pub fn mine(name: &str, more: Value) -> Arc<Pod> {
+fn mine(name: &str, more: Value) -> Arc<Pod> {
     let mut value = json!({ "metadata": { "ownerReferences": owner("ReplicaSet", "web") } });
     merge(&mut value, &more);
     pod(name, value)
@@ -174,6 +174,72 @@ proptest! {
         let is_ready = |pod: &Arc<Pod>| crate::heart::pods::is_ready(pod);
         prop_assert!(one.windows(2).all(|pair| is_ready(&pair[0]) <= is_ready(&pair[1])), "the unready go first");
     }
+}
+
+/// A pod that is ready may fail in its first seconds; only one that stayed ready is counted on.
+#[graded]
+fn the_status_counts_what_is_and_waits_for_min_ready_seconds() {
+    let ready = |since: i64| {
+        json!({ "status": { "conditions": [
+        { "type": "Ready", "status": "True", "lastTransitionTime": text(since) },
+    ] } })
+    };
+    let unready =
+        json!({ "status": { "conditions": [] }, "metadata": { "labels": { "app": "web", "x": "y" } } });
+    let pods = [mine("a", ready(-60)), mine("b", ready(-4)), mine("c", unready)];
+    let set = set(3, json!({ "spec": { "minReadySeconds": 10 } }));
+    let (status, again) = status(&set, &pods, None, at(0));
+    assert_eq!(status.replicas, 3);
+    assert_eq!(status.ready_replicas, Some(2));
+    assert_eq!(status.available_replicas, Some(1));
+    assert_eq!(status.fully_labeled_replicas, Some(3));
+    assert_eq!(status.observed_generation, Some(3));
+    assert_eq!(again.map(|again| again.as_secs()), Some(6), "b becomes available by time alone");
+}
+
+/// The set says what keeps it from its number, and its owner shows it on.
+#[graded]
+fn a_refused_creation_shows_as_a_condition_that_keeps_its_time_and_goes_with_the_trouble() {
+    let mut set = set(1, json!({}));
+    let failure = Failure::Create("quota".to_owned());
+    set.status = Some(status(&set, &[], Some(&failure), at(0)).0);
+    let later = status(&set, &[], Some(&failure), at(60)).0;
+    assert_eq!(Some(&later), set.status.as_ref(), "the same trouble is no news");
+    let conditions = later.conditions.expect("a condition");
+    assert_eq!(conditions[0].reason.as_deref(), Some("FailedCreate"));
+    assert!(status(&set, &[], None, at(60)).0.conditions.is_none());
+}
+
+/// What stands in the status is compared with what was: a zero that is written in one place and left out in
+/// another would be a change for ever.
+#[graded]
+fn pods_on_their_way_out_are_replicas_and_nothing_else() {
+    let going = json!({ "metadata": { "deletionTimestamp": text(0) } });
+    let other = json!({ "metadata": { "labels": { "app": "other" } } });
+    let of = |pods: &[Arc<Pod>]| {
+        let (status, again) = status(&set(3, json!({})), pods, None, at(0));
+        assert_eq!(again, None, "nothing changes by time alone");
+        let counts = (status.fully_labeled_replicas, status.ready_replicas, status.available_replicas);
+        (status.replicas, counts)
+    };
+    assert_eq!(of(&[]), (0, (None, None, None)));
+    assert_eq!(of(&[mine("a", going)]), (1, (None, None, None)));
+    assert_eq!(of(&[mine("a", other)]), (1, (None, Some(1), Some(1))), "it lacks the template's label");
+}
+
+/// Of several moments the next one counts.
+#[graded]
+fn the_set_is_looked_at_again_when_the_first_pod_becomes_available() {
+    let ready = |since: i64| {
+        json!({ "status": { "conditions": [
+            { "type": "Ready", "status": "True", "lastTransitionTime": text(since) },
+        ] } })
+    };
+    let set = set(3, json!({ "spec": { "minReadySeconds": 10 } }));
+    let pods = [mine("a", ready(-2)), mine("b", ready(-7)), mine("c", ready(-5)), mine("d", ready(-10))];
+    let (status, again) = status(&set, &pods, None, at(0));
+    assert_eq!(status.available_replicas, Some(1), "d has been ready for ten seconds");
+    assert_eq!(again.map(|again| again.as_secs()), Some(3), "then b has");
 }
 
 /// Acting on half of one's own writes does the other half twice.

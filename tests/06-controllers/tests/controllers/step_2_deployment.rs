@@ -190,6 +190,22 @@ fn scaling_in_the_middle_of_a_rollout_gives_each_set_its_share() {
     assert_eq!(proportional(&web, &sets), [11, 7]);
 }
 
+/// Shares are rounded, and what they come to together is not: the later ones get what is left.
+#[graded]
+fn what_rounding_leaves_over_or_lacks_is_settled_among_the_sets() {
+    let shares = |size: i32, replicas: i32| {
+        let max = json!({ "metadata": { "annotations": {
+            "deployment.kubernetes.io/max-replicas": (3 * size).to_string(),
+        }}});
+        let sets = ["web:1", "web:2", "web:3"].map(|image| set(image, size, size, max.clone()));
+        proportional(&deployment(replicas, strategy(json!(0), json!(1))), &sets)
+    };
+    assert_eq!(shares(1, 5), [2, 2, 1], "1 2/3 each: the third one pays");
+    assert_eq!(shares(3, 13), [5, 4, 4], "4 1/3 each: the first one gains");
+    assert_eq!(shares(3, 4), [1, 1, 2]);
+    assert_eq!(shares(3, 0), [0, 0, 0]);
+}
+
 proptest! {
     #[graded]
     fn shares_add_up_to_the_new_total(
