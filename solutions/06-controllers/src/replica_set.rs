@@ -216,6 +216,7 @@ pub fn status(
     // lab:end
 }
 
+// lab:given
 fn failure_condition(
     set: &ReplicaSet,
     failure: Option<&Failure>,
