@@ -81,6 +81,14 @@ fn a_file_that_the_layer_brings_stays_though_the_layer_hides_the_name() {
     assert_eq!(ops, [make("f", Kind::File)]);
 }
 
+/// An archive may name a directory again, for its owner or its time: what lies in it is still there.
+#[graded]
+fn a_directory_that_comes_twice_forgets_nothing() {
+    let link = Entry { path: "d/l", kind: Kind::Symlink, link: "/" };
+    let ops = plan(&[entry("d", Kind::Dir), link, entry("d", Kind::Dir), entry("d/l/x", Kind::File)]);
+    assert_eq!(ops, Err(LayerError::BehindLink { path: "d/l/x".into(), link: "d/l".into() }));
+}
+
 /// What is gone is gone: nobody can walk through a link that the layer itself has taken away again.
 #[graded]
 fn a_link_that_went_with_its_directory_is_in_nobodys_way() {

@@ -14,6 +14,13 @@ fn the_default_set_is_the_one_that_other_runtimes_show_in_proc() {
     assert_eq!(effective(&[], &[], false), Ok(0xa804_25fb));
 }
 
+/// Forty-one pieces, and none of them forgotten.
+#[graded]
+fn all_means_every_capability_that_the_kernel_has() {
+    assert_eq!(effective(&strings(&["ALL"]), &[], false), Ok(0x1ff_ffff_ffff));
+    assert_eq!(effective(&[], &strings(&["ALL"]), false), Ok(0));
+}
+
 /// The careful way to write a manifest, and what the restricted policy asks for.
 #[graded]
 fn drop_all_and_add_one_leaves_one() {

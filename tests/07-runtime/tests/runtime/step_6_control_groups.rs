@@ -73,6 +73,50 @@ fn limits_in_version_1() {
     assert_snapshot!(text(&plan(&v1(), Path::new("/coracle/kubepods/pod1/c1"), &limits())));
 }
 
+/// The two scales end at the same places, so that no request is heavier than it was.
+#[graded]
+fn shares_are_converted_to_weights_from_end_to_end() {
+    let weight = |cpu_shares: i64| {
+        let plan = plan(&v2(), Path::new("/c1"), &Limits { cpu_shares, ..Limits::default() });
+        plan.writes.iter().map(|(file, value)| format!("{} {value}", file.display())).collect::<Vec<_>>()
+    };
+    for (shares, expected) in
+        [(1, 1), (2, 1), (102, 4), (1024, 39), (2048, 79), (262_144, 10_000), (999_999, 10_000)]
+    {
+        assert_eq!(weight(shares), [format!("/cg/c1/cpu.weight {expected}")], "{shares} shares");
+    }
+}
+
+/// Whoever asked hears it; whoever did not ask is not troubled.
+#[graded]
+fn only_limits_that_were_asked_for_are_named_as_not_enforced() {
+    let only = |name: &str| Hierarchies::V1 { mounts: [(name.to_owned(), PathBuf::from("/cg"))].into() };
+    let named = |trees: &Hierarchies, limits: Limits| plan(trees, Path::new("/c1"), &limits).not_enforced;
+    let quota = Limits { cpu_quota: 1, ..Limits::default() };
+    let shares = Limits { cpu_shares: 2, ..Limits::default() };
+    let memory = Limits { memory_bytes: 1, ..Limits::default() };
+    for (tree, limits, expected) in [
+        ("memory", quota.clone(), vec!["cpu"]),
+        ("memory", shares, vec!["cpu"]),
+        ("pids", memory, vec!["memory"]),
+        ("cpu", quota, vec![]),
+        ("cpu", Limits { pids: 1, ..Limits::default() }, vec!["pids"]),
+        ("pids", Limits::default(), vec![]),
+    ] {
+        assert_eq!(named(&only(tree), limits), expected, "only {tree} is there");
+    }
+}
+
+/// Zero is "not asked for": written as a limit it would stop the container at once.
+#[graded]
+fn what_nobody_asked_for_is_not_written() {
+    for trees in [v1(), v2()] {
+        let plan = plan(&trees, Path::new("/c1"), &Limits::default());
+        assert_eq!((plan.writes, plan.optional_writes), (vec![], vec![]), "{trees:?}");
+        assert!(!plan.procs.is_empty() && plan.not_enforced.is_empty());
+    }
+}
+
 /// Two controllers may share one tree, and a tree may be there that is none of ours (systemd's).
 #[graded]
 fn version_1_trees_are_found_by_their_controllers() {
