@@ -72,6 +72,34 @@ fn the_old_watch_path_means_the_watch_parameter() {
     let new = RequestInfo::parse("GET", "/api/v1/namespaces/dev/pods?watch=1").expect("a request");
     assert_eq!((old.verb, old.route), (new.verb, new.route));
     assert_eq!(new.verb, Verb::Watch);
+    let old = RequestInfo::parse("GET", "/apis/apps/v1/watch/deployments").expect("a request");
+    let new = RequestInfo::parse("GET", "/apis/apps/v1/deployments?watch=true").expect("a request");
+    assert_eq!((old.verb, old.route), (new.verb, new.route));
+    let nothing = RequestInfo::parse("GET", "/api/v1/watch").expect("a request");
+    let Route::Resource(path) = nothing.route else { panic!("it may be a resource of that name") };
+    assert_eq!(path.resource, "watch", "nothing follows that could be watched");
+}
+
+/// What the access rules call a request, and what HTTP calls it, lead to each other.
+#[graded]
+fn every_verb_is_asked_for_by_its_method() {
+    use Verb::{Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch};
+    let (pod, pods, watch) =
+        ("/api/v1/namespaces/d/pods/p", "/api/v1/namespaces/d/pods", "/api/v1/namespaces/d/pods?watch=1");
+    for (verb, word, url) in [
+        (Get, "get", pod),
+        (List, "list", pods),
+        (Watch, "watch", watch),
+        (Create, "create", pods),
+        (Update, "update", pod),
+        (Patch, "patch", pod),
+        (Delete, "delete", pod),
+        (DeleteCollection, "deletecollection", pods),
+    ] {
+        assert_eq!(verb.as_str(), word);
+        let asked = RequestInfo::parse(verb.method(), url).expect("a request").verb;
+        assert_eq!(asked, verb, "{} {url}", verb.method());
+    }
 }
 
 /// `kubectl get --raw` is typed by people.

@@ -44,6 +44,22 @@ fn a_kind_without_namespaces_ignores_them() {
     assert_eq!(list_prefix(nodes, Some("default")), Ok("/registry/minions/".to_string()));
 }
 
+/// The store may hold keys that others wrote; taking one for an object would name an object that is not there.
+#[graded]
+fn what_no_object_could_have_as_its_key_stands_for_none() {
+    let (pods, nodes) = (resource("Pod"), resource("Node"));
+    assert_eq!(split_key(pods, "/registry/pods/dev/web"), Some((Some("dev"), "web")));
+    assert_eq!(split_key(nodes, "/registry/minions/n1"), Some((None, "n1")));
+    for key in
+        ["/registry/pods/dev", "/registry/pods/dev/", "/registry/pods/dev/web/x", "/registry/podsdev/web"]
+    {
+        assert_eq!(split_key(pods, key), None, "{key}");
+    }
+    for key in ["/registry/minions", "/registry/minions/", "/registry/minions/a/b", "/registry/pods/n1"] {
+        assert_eq!(split_key(nodes, key), None, "{key}");
+    }
+}
+
 #[graded]
 fn a_prefix_of_the_greatest_bytes_has_no_end() {
     assert_eq!(range_end(b"/registry/pods/"), b"/registry/pods0", "0 is the byte after the slash");

@@ -1,6 +1,7 @@
 use crate::common::{config_map, context, created, deployment, now, refused, resource};
 use crate::heart::delete::{DeleteOptions, Deletion, Propagation, prepare_delete};
 use crate::heart::meta;
+use crate::heart::query::Query;
 use crate::heart::write::{Context, Part, is_finished, prepare_update};
 use graded::graded;
 use proptest::prelude::*;
@@ -128,6 +129,90 @@ fn a_delete_means_the_object_that_its_preconditions_describe() {
     insta::assert_snapshot!(format!("{}\n{}", refused(delete(uid("u2"))), refused(delete(version("7")))));
 }
 
+/// Old clients and new ones say it in the query, in the body, and in two words; the body wins.
+#[graded]
+fn how_to_delete_is_said_in_the_body_or_in_the_query() {
+    let options = |body: Value, query: &str| DeleteOptions::parse(&body, &Query::parse(query));
+    let pod = json!({
+        "metadata": { "name": "p" }, "spec": { "nodeName": "n1" }, "status": { "phase": "Running" },
+    });
+    let grace = |body: Value, query: &str| {
+        let options = options(body, query).expect("options");
+        match prepare_delete(resource("Pod"), &pod, 8, &options, now()).expect("is allowed") {
+            Deletion::Mark(marked) => marked["metadata"]["deletionGracePeriodSeconds"].as_i64(),
+            _ => None,
+        }
+    };
+    assert_eq!(grace(json!(null), ""), Some(30), "nobody says anything");
+    assert_eq!(grace(json!(null), "gracePeriodSeconds=7"), Some(7));
+    assert_eq!(grace(json!({ "gracePeriodSeconds": 5 }), "gracePeriodSeconds=7"), Some(5));
+    assert_eq!(grace(json!({ "gracePeriodSeconds": -1 }), ""), Some(1), "not at once by a slip");
+    assert_eq!(grace(json!({ "gracePeriodSeconds": 0 }), ""), None, "at once, since it was said");
+    let finalizers = |body: Value, query: &str| {
+        let options = options(body, query).expect("options");
+        match prepare_delete(resource("Deployment"), &deployment(), 8, &options, now()).expect("is allowed") {
+            Deletion::Mark(marked) => meta::finalizers(&marked),
+            _ => Vec::new(),
+        }
+    };
+    assert_eq!(finalizers(json!({ "propagationPolicy": "Orphan" }), ""), ["orphan"]);
+    assert_eq!(finalizers(json!(null), "propagationPolicy=Foreground"), ["foregroundDeletion"]);
+    assert_eq!(finalizers(json!({ "orphanDependents": true }), ""), ["orphan"], "the older word");
+    assert!(finalizers(json!({ "orphanDependents": false }), "").is_empty());
+    assert!(finalizers(json!({ "propagationPolicy": "Background" }), "").is_empty());
+    assert!(options(json!({ "dryRun": ["All"] }), "").expect("options").dry_run);
+    assert!(options(json!(null), "dryRun=All").expect("options").dry_run);
+    assert!(refused(options(json!({ "propagationPolicy": "Perhaps" }), "")).starts_with("400 BadRequest"));
+}
+
+/// Its content goes first, and the controller that sees to it takes the finalizer away.
+#[graded]
+fn a_namespace_is_held_by_its_own_finalizers_and_changed_through_finalize() {
+    let namespace = |finalizers: Value| {
+        json!({
+            "metadata": { "name": "dev", "uid": "u" }, "spec": { "finalizers": finalizers },
+            "status": { "phase": "Active" },
+        })
+    };
+    let delete =
+        |object: &Value| prepare_delete(resource("Namespace"), object, 8, &DeleteOptions::default(), now());
+    assert_eq!(delete(&namespace(json!([]))), Ok(Deletion::Remove));
+    let Ok(Deletion::Mark(marked)) = delete(&namespace(json!(["kubernetes"]))) else {
+        panic!("it has content that must go first")
+    };
+    assert_eq!(marked["status"]["phase"], "Terminating");
+    assert!(!is_finished(resource("Namespace"), &marked), "its finalizer is still there");
+    let emptied = with(&marked, |o| {
+        o["spec"]["finalizers"] = json!([]);
+        o["status"]["phase"] = json!("Active");
+    });
+    let main = update("Namespace", Part::Main, &marked, 8, emptied.clone()).expect("is stored");
+    assert_eq!(main["spec"]["finalizers"], json!(["kubernetes"]), "not by an ordinary write");
+    let finalized = update("Namespace", Part::Finalize, &marked, 8, emptied).expect("is stored");
+    assert_eq!(finalized["spec"]["finalizers"], json!([]));
+    assert_eq!(finalized["status"]["phase"], "Terminating", "and nothing else");
+    assert!(is_finished(resource("Namespace"), &finalized));
+    let default = with(&namespace(json!([])), |o| o["metadata"]["name"] = json!("default"));
+    assert!(refused(delete(&default)).starts_with("403 Forbidden"));
+}
+
+/// A copy and a paste between two windows must not land on another object.
+#[graded]
+fn an_update_is_about_the_object_that_its_url_names() {
+    let old = created("ConfigMap", config_map("c", &[]));
+    let unnamed = with(&old, |o| o["metadata"] = json!({}));
+    let stored = update("ConfigMap", Part::Main, &old, 8, unnamed).expect("the URL says it");
+    assert_eq!((meta::name(&stored), meta::namespace(&stored)), (meta::name(&old), meta::namespace(&old)));
+    let renamed = with(&old, |o| o["metadata"]["name"] = json!("d"));
+    assert!(refused(update("ConfigMap", Part::Main, &old, 8, renamed)).starts_with("400 BadRequest"));
+    let moved = with(&old, |o| o["metadata"]["namespace"] = json!("elsewhere"));
+    assert!(refused(update("ConfigMap", Part::Main, &old, 8, moved)).starts_with("400 BadRequest"));
+    let garbled = with(&old, |o| o["metadata"]["resourceVersion"] = json!("eight"));
+    assert!(refused(update("ConfigMap", Part::Main, &old, 8, garbled)).starts_with("400 BadRequest"));
+    let newer = with(&old, |o| meta::set_resource_version(o, 9));
+    assert!(refused(update("ConfigMap", Part::Main, &old, 8, newer)).starts_with("409 Conflict"));
+}
+
 /// A process needs time to end, and only its kubelet knows when it has.
 #[graded]
 fn a_running_pod_is_marked_and_its_kubelet_ends_it() {
@@ -150,6 +235,14 @@ fn a_running_pod_is_marked_and_its_kubelet_ends_it() {
     assert_eq!(delete(&marked, Some(0)), Deletion::Remove, "the kubelet is done");
     let unscheduled = with(&pod, |p| p["spec"] = json!({}));
     assert_eq!(delete(&unscheduled, None), Deletion::Remove, "no kubelet knows this one");
+    for phase in ["Succeeded", "Failed"] {
+        let ended = with(&pod, |p| p["status"]["phase"] = json!(phase));
+        assert_eq!(delete(&ended, None), Deletion::Remove, "{phase}: nothing runs that would need time");
+    }
+    let config = json!({ "metadata": { "name": "c" }, "spec": { "nodeName": "n1" } });
+    let options = DeleteOptions { grace_seconds: Some(30), ..Default::default() };
+    let deleted = prepare_delete(resource("ConfigMap"), &config, 8, &options, now());
+    assert_eq!(deleted, Ok(Deletion::Remove), "only pods take time");
 }
 
 /// Whoever has something to clean up outside of the cluster asks for the time to do it.

@@ -78,6 +78,26 @@ fn a_deletion_shows_the_last_state_under_the_deletions_revision() {
     insta::assert_snapshot!(line);
 }
 
+/// Lists are answered from here too.
+#[graded]
+fn the_newest_state_is_found_by_key_and_listed_by_prefix() {
+    let mut cache =
+        cache(vec![put("b", "no", 2), put("a", "yes", 3), put("b", "yes", 4), put("c", "yes", 5)]);
+    cache.apply(vec![delete("c", 6), delete("never", 7)]);
+    let names = |prefix: &str| {
+        let value = |object: &Arc<Stored>| object.value()["metadata"]["name"].as_str().map(str::to_owned);
+        cache.list(prefix).filter_map(value).collect::<Vec<_>>()
+    };
+    assert_eq!(names(PREFIX), ["a", "b"]);
+    assert_eq!(names(&format!("{PREFIX}default/b")), ["b"]);
+    assert!(names("/registry/pods/").is_empty());
+    assert_eq!((cache.len(), cache.is_empty(), cache.revision()), (2, false, 7));
+    let b = cache.get(&format!("{PREFIX}default/b")).expect("it is there");
+    assert_eq!(b.value()["metadata"]["resourceVersion"], "4");
+    let mut cursor = Cursor { interest: interest(""), revision: 5 };
+    assert_eq!(drain(&mut cursor, &cache), ["DELETED c 6"], "deleting what was not there is no event");
+}
+
 /// A thousand watchers, one encoding: that is what the cache is for.
 #[graded]
 fn a_line_is_encoded_once_for_all_watchers() {

@@ -122,6 +122,70 @@ fn the_status_of_a_pod_is_what_its_containers_tell() {
     insta::assert_snapshot!(print("Pod", &pods));
 }
 
+/// Words that do not come from the containers, and the columns beside.
+#[graded]
+fn gates_lost_nodes_and_the_last_restart_are_shown() {
+    let mut gated = pod(
+        "gated",
+        json!({
+            "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "SchedulingGated" }],
+        }),
+    );
+    gated["spec"]["readinessGates"] = json!([{ "conditionType": "a" }, { "conditionType": "b" }]);
+    gated["status"]["nominatedNodeName"] = json!("node-9");
+    let deleted = |name: &str, status: Value| {
+        let mut pod = pod(name, status);
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:04:35Z");
+        pod
+    };
+    let mut sidecars = pod(
+        "sidecars",
+        json!({
+            "phase": "Pending",
+            "initContainerStatuses": [
+                { "name": "i1", "ready": true, "started": true, "restartCount": 1, "state": { "running": {} } },
+                { "name": "i2", "ready": false, "started": false, "restartCount": 2, "state": { "running": {} } },
+            ],
+        }),
+    );
+    for index in 0..2 {
+        sidecars["spec"]["initContainers"][index]["restartPolicy"] = json!("Always");
+    }
+    let initialized = json!([{ "type": "Initialized", "status": "True" }, { "type": "a", "status": "True" }]);
+    let mut restarted = pod(
+        "restarted",
+        json!({
+            "phase": "Running", "conditions": initialized,
+            "initContainerStatuses": [
+                { "name": "i1", "restartCount": 5, "state": { "terminated": { "exitCode": 1 } } },
+            ],
+            "containerStatuses": [running("a"), waiting("b", "CrashLoopBackOff", 4)],
+        }),
+    );
+    restarted["spec"]["readinessGates"] = json!([{ "conditionType": "a" }, { "conditionType": "b" }]);
+    let signal =
+        json!({ "name": "a", "restartCount": 0, "state": { "terminated": { "exitCode": 0, "signal": 9 } } });
+    let pods = [
+        gated,
+        deleted("lost", json!({ "phase": "Running", "reason": "NodeLost" })),
+        deleted(
+            "ended-and-going",
+            json!({ "phase": "Succeeded", "containerStatuses": [ended("a", 0, "Completed")] }),
+        ),
+        sidecars,
+        restarted,
+        pod("killed", json!({ "phase": "Failed", "containerStatuses": [signal] })),
+        pod(
+            "not-ready",
+            json!({
+                "phase": "Running",
+                "containerStatuses": [{ "name": "a", "ready": false, "restartCount": 0, "state": { "running": {} } }],
+            }),
+        ),
+    ];
+    insta::assert_snapshot!(print("Pod", &pods));
+}
+
 /// Upstream's bands, as scripts cut them out of tables.
 #[graded]
 fn ages_are_short_and_grow_coarse() {
