@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::heart::cgroups::{Hierarchies, Limits, oom_kills, plan};
-use crate::heart::cni::{addresses, result};
-use crate::heart::image::{ImageConfig, working_dir};
+use crate::heart::cni::{addresses, environment, error, result};
+use crate::heart::image::{ImageConfig, digest, working_dir};
 use crate::heart::logs::timestamp;
 use crate::heart::network::{Cidr, GATEWAY, host_link};
 use crate::heart::process::{Ended, exit_reason, signal_number};
@@ -117,4 +117,34 @@ fn the_pods_address_is_read_from_the_result() {
     );
     assert_eq!(addresses(&answer), ["10.244.1.5"]);
     assert!(addresses(&Value::Null).is_empty());
+}
+
+#[test]
+fn a_plugin_is_called_with_its_orders_in_the_environment() {
+    let args = [("K8S_POD_NAMESPACE", "default"), ("K8S_POD_NAME", "web-0")];
+    let env = environment("ADD", "c1", "/proc/7/ns/net", "eth0", "/opt/cni/bin", &args);
+    let env: Vec<String> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let expected = [
+        "CNI_ARGS=K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-0",
+        "CNI_COMMAND=ADD",
+        "CNI_CONTAINERID=c1",
+        "CNI_IFNAME=eth0",
+        "CNI_NETNS=/proc/7/ns/net",
+        "CNI_PATH=/opt/cni/bin",
+    ];
+    assert_eq!(env, expected);
+}
+
+#[test]
+fn a_plugins_failure_has_a_code_and_words() {
+    let failure = error("1.0.0", 11, "try again", "no address is free");
+    assert_eq!(failure["code"], 11);
+    assert_eq!((&failure["msg"], &failure["details"]), (&"try again".into(), &"no address is free".into()));
+}
+
+#[test]
+fn a_digest_names_its_algorithm() {
+    // SHA-256 of nothing.
+    let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert_eq!(digest(b""), empty);
 }

@@ -96,6 +96,10 @@ fn an_init_container_that_fails_is_tried_again_unless_the_policy_is_never() {
         machine.exit("setup", 1);
         machine.settle(&pod);
         assert_eq!(names(&machine), vec!["setup"; runs], "{policy}");
+        assert!(
+            machine.started.iter().all(|(.., sandbox)| sandbox == "s0"),
+            "{policy}: the sandbox still serves"
+        );
     }
 }
 
