@@ -19,7 +19,7 @@ use k8s_openapi::jiff::Timestamp;
 use objects::labels::Selector;
 use objects::meta;
 
-use crate::pods::{available_at, is_active, is_going, is_ready, nonzero, whole_seconds};
+use crate::pods::{is_active, whole_seconds};
 
 /// At most so many pods are created or deleted by one reconcile.
 pub const BURST: usize = 500;
@@ -62,6 +62,7 @@ pub fn wanted(set: &ReplicaSet) -> i32 {
     set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
+#[allow(dead_code, reason = "used by your answer")]
 fn min_ready_seconds(set: &ReplicaSet) -> i32 {
     set.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0)
 }
@@ -143,8 +144,11 @@ pub enum Failure {
     Delete(String),
 }
 
-/// The status that the set should show, and when it may change by time alone (a ready
-/// pod becomes available after `minReadySeconds`).
+/// The status that the set should show, and how long it stays true if nothing happens: a ready
+/// pod becomes available by time alone, `minReadySeconds` after it became ready.
+///
+/// Going pods are among the `replicas`, as all of `mine`, and in no other count: having all
+/// labels of the template, ready, available. Counts of zero are left out, except `replicas`.
 pub fn status(
     set: &ReplicaSet,
     mine: &[Arc<Pod>],
@@ -154,30 +158,11 @@ pub fn status(
     let spec = set.spec.as_ref();
     let template = spec.and_then(|spec| spec.template.as_ref()?.metadata.as_ref());
     let template_labels = template.and_then(|metadata| metadata.labels.clone()).unwrap_or_default();
-    let (mut fully_labeled, mut ready, mut available) = (0, 0, 0);
-    let mut next: Option<Timestamp> = None;
-    for pod in mine.iter().filter(|pod| !is_going(pod)) {
-        let labels = meta::labels(&pod.metadata);
-        fully_labeled += i32::from(template_labels.iter().all(|(k, v)| labels.get(k) == Some(v)));
-        ready += i32::from(is_ready(pod));
-        match available_at(pod, min_ready_seconds(set)) {
-            Some(at) if at <= now => available += 1,
-            Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
-            None => {}
-        }
-    }
-    let status = ReplicaSetStatus {
-        replicas: i32::try_from(mine.len()).unwrap_or(i32::MAX),
-        fully_labeled_replicas: nonzero(fully_labeled),
-        ready_replicas: nonzero(ready),
-        available_replicas: nonzero(available),
-        observed_generation: set.metadata.generation,
-        conditions: failure_condition(set, failure, now),
-    };
-    let wait = next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
-    (status, wait)
+    let _ = (&mine, &failure, &now, &template_labels);
+    todo!("lab 06.1: count the pods that stay, and find the next moment at which one becomes available")
 }
 
+#[allow(dead_code, reason = "used by your answer")]
 fn failure_condition(
     set: &ReplicaSet,
     failure: Option<&Failure>,
