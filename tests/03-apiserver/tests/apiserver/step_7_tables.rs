@@ -214,6 +214,20 @@ fn ages_are_short_and_grow_coarse() {
     ];
     let all: Vec<String> = seconds.iter().map(|s| format!("{s} {}\n", human(*s))).collect();
     insta::assert_snapshot!(all.concat());
+    let year = 365 * day;
+    for (bound, before, from) in [
+        (2 * minute, "119s", "2m"),
+        (10 * minute, "9m59s", "10m"),
+        (3 * hour, "179m", "3h"),
+        (8 * hour, "7h59m", "8h"),
+        (2 * day, "47h", "2d"),
+        (8 * day, "7d23h", "8d"),
+        (2 * year, "729d", "2y"),
+        (8 * year, "7y364d", "8y"),
+    ] {
+        let (below, at) = (human(bound - 1), human(bound));
+        assert_eq!((below.as_str(), at.as_str()), (before, from), "around {bound} seconds");
+    }
 }
 
 /// To the letter: the client prints what the server says.

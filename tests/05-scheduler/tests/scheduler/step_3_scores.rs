@@ -119,6 +119,10 @@ fn a_pod_that_requests_nothing_counts_as_a_small_one_when_nodes_are_scored() {
     let profile = Profile::new(Packing::LeastAllocated);
     let node = schedule(&cache, &pod, &profile, 0).expect("room").node;
     assert_eq!(node, "n2", "else any number of them would go to one node");
+    let cycle = Cycle::new(&pod, &cache);
+    let scores: Vec<i64> =
+        cache.nodes().map(|node| NodeResourcesFit(Packing::LeastAllocated).score(&cycle, node)).collect();
+    assert_eq!(scores, [70, 85], "each counts as 100m of 1000m, and 200Mi of 1000Mi");
 }
 
 /// Scores of different plugins can be added only if they have one scale.

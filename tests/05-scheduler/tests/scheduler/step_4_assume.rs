@@ -11,7 +11,7 @@ use crate::heart::pod::{node_name, pod_key};
 use crate::heart::resources::pod_requests;
 use crate::heart::schedule::schedule;
 use crate::heart::{Action, Scheduler};
-use crate::{Arc, at, bound, node, pod_asking, pod_with, profile};
+use crate::{Arc, at, bound, json, node, node_with, pod_asking, pod_with, profile};
 
 /// One node of one cpu, and these pods, of which each wants more than half of it.
 fn scheduler_with(pods: &[&str]) -> Scheduler {
@@ -38,6 +38,7 @@ fn an_assumed_pod_takes_its_room_at_once() {
     let mut scheduler = scheduler_with(&["a", "b"]);
     assert_eq!(next(&mut scheduler, 10), "default/a goes to n1");
     assert_eq!(next(&mut scheduler, 10), "default/b waits", "its room was given to default/a");
+    assert!(scheduler.cache().is_assumed("default/a") && !scheduler.cache().is_assumed("default/b"));
     assert_eq!(next(&mut scheduler, 10), "nothing");
 }
 
@@ -103,15 +104,44 @@ fn if_the_watch_shows_another_node_than_assumed_the_watch_is_right() {
     assert_eq!(decision.node, "n1");
 }
 
+/// A pod sleeps through changes that cannot help it, and wakes for the one that can.
+#[graded]
+fn a_change_of_a_node_wakes_the_pods_that_it_may_help() {
+    let taint = json!([{ "key": "a", "effect": "NoSchedule" }]);
+    let plain = || node("n1", 1000, 1000);
+    let larger = || node("n1", 4000, 1000);
+    let labelled = || node_with("n1", 1000, 1000, json!({ "metadata": { "labels": { "disk": "ssd" } } }));
+    let tainted = || node_with("n1", 1000, 1000, json!({ "spec": { "taints": taint } }));
+    let cordoned = || node_with("n1", 1000, 1000, json!({ "spec": { "unschedulable": true } }));
+    let big = || pod_asking("p", 2000, 0);
+    let picky = || pod_with("p", json!({ "nodeSelector": { "disk": "ssd" } }));
+    let easy = || pod_asking("p", 100, 0);
+    let woken = |pod: Arc<Pod>, before: Arc<Node>, after: Arc<Node>| {
+        let mut scheduler = Scheduler::new("default-scheduler", profile());
+        scheduler.handle_node(before, at(0));
+        scheduler.handle_pod(pod, at(0));
+        assert_eq!(next(&mut scheduler, 0), "default/p waits");
+        scheduler.handle_node(after, at(5_000));
+        next(&mut scheduler, 5_000)
+    };
+    assert_eq!(woken(big(), plain(), larger()), "default/p goes to n1");
+    assert_eq!(woken(big(), plain(), labelled()), "nothing", "a label makes no room");
+    assert_eq!(woken(picky(), plain(), labelled()), "default/p goes to n1");
+    assert_eq!(woken(picky(), plain(), larger()), "nothing", "room makes no label");
+    assert_eq!(woken(easy(), tainted(), plain()), "default/p goes to n1");
+    assert_eq!(woken(easy(), cordoned(), plain()), "default/p goes to n1");
+    assert_eq!(woken(easy(), tainted(), tainted()), "nothing", "nothing has changed");
+}
+
 /// Two schedulers share a cluster by leaving each other's pods alone.
 #[graded]
 fn only_pods_that_ask_for_this_scheduler_are_placed() {
     let mut scheduler = Scheduler::new("default-scheduler", profile());
     scheduler.handle_node(node("n1", 1000, 1000), at(0));
-    scheduler.handle_pod(pod_with("other", crate::json!({ "schedulerName": "mine" })), at(0));
-    scheduler.handle_pod(pod_with("gated", crate::json!({ "schedulingGates": [{ "name": "g" }] })), at(0));
+    scheduler.handle_pod(pod_with("other", json!({ "schedulerName": "mine" })), at(0));
+    scheduler.handle_pod(pod_with("gated", json!({ "schedulingGates": [{ "name": "g" }] })), at(0));
     assert!(scheduler.poll(at(0), 0).is_none());
-    scheduler.handle_pod(pod_with("ours", crate::json!({ "schedulerName": "default-scheduler" })), at(0));
+    scheduler.handle_pod(pod_with("ours", json!({ "schedulerName": "default-scheduler" })), at(0));
     assert!(matches!(scheduler.poll(at(0), 0), Some(Action::Bind { .. })));
 }
 
