@@ -164,6 +164,18 @@ fn defaults_of_a_union_go_with_it() {
     assert_eq!(strategic(&current, &patch, &deployment()), Ok(modified));
 }
 
+/// They go even where nothing else changes: the file names the members that it wants, and the
+/// server will fill in the rest again. A null is nothing that could go.
+#[graded]
+fn what_a_union_does_not_name_is_enough_for_a_patch() {
+    let strategy = |strategy: Value| json!({"spec": {"strategy": strategy}});
+    let file = strategy(json!({"type": "RollingUpdate"}));
+    let live = strategy(json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%"}}));
+    assert_eq!(three_way(&file, &file, &live), strategy(json!({"$retainKeys": ["type"]})));
+    let live = strategy(json!({"type": "RollingUpdate", "rollingUpdate": null}));
+    assert_eq!(three_way(&file, &file, &live), json!({}));
+}
+
 /// A controller's finalizer is not in the file, and must not go because the file has others.
 #[graded]
 fn a_foreign_finalizer_survives() {

@@ -132,6 +132,7 @@ fn no_digits_are_zero() {
     for text in ["-", "+", ".", "-.", "Mi", "m", "k", "e3", "-Ki"] {
         assert!(quantity(text).is_zero(), "{text:?} is zero");
     }
+    assert!(!quantity("1n").is_zero() && !quantity("-1n").is_zero());
 }
 
 /// Memory is counted in whole bytes and cpu in thousandths. Half a byte needs a byte: a

@@ -90,6 +90,8 @@ fn a_sum_keeps_the_left_notation_unless_it_is_zero() {
     let sum = |a: &str, b: &str| (quantity(a) + quantity(b)).to_string();
     assert_eq!(sum("1Gi", "1G"), "2073741824");
     assert_eq!(sum("1Gi", "1Gi"), "2Gi");
+    assert_eq!(sum("1Gi", "1073741824"), "2Gi");
+    assert_eq!(sum("1e3", "1k"), "2e3");
     assert_eq!(sum("0", "1Gi"), "1Gi");
     assert_eq!(sum("0Ki", "1k"), "1k");
     assert_eq!(sum("1k", "24"), "1024");
