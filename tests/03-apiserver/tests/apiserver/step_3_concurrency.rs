@@ -203,6 +203,13 @@ fn an_update_is_about_the_object_that_its_url_names() {
     let unnamed = with(&old, |o| o["metadata"] = json!({}));
     let stored = update("ConfigMap", Part::Main, &old, 8, unnamed).expect("the URL says it");
     assert_eq!((meta::name(&stored), meta::namespace(&stored)), (meta::name(&old), meta::namespace(&old)));
+    let generated = created("ConfigMap", json!({ "metadata": { "name": "own", "generateName": "c-" } }));
+    assert_eq!(meta::name(&generated), "own", "a name is made up only where there is none");
+    let generated = created("ConfigMap", json!({ "metadata": { "generateName": "c-" } }));
+    let name = meta::name(&generated).to_string();
+    assert!(name.starts_with("c-") && name.len() == 7, "{name}: five letters are added");
+    let stored = update("ConfigMap", Part::Main, &generated, 8, generated.clone()).expect("is stored");
+    assert_eq!(meta::name(&stored), name, "and made up once");
     let renamed = with(&old, |o| o["metadata"]["name"] = json!("d"));
     assert!(refused(update("ConfigMap", Part::Main, &old, 8, renamed)).starts_with("400 BadRequest"));
     let moved = with(&old, |o| o["metadata"]["namespace"] = json!("elsewhere"));
@@ -254,6 +261,7 @@ fn finalizers_hold_an_object_until_the_last_is_gone() {
         panic!("finalizers hold it")
     };
     assert_eq!(meta::finalizers(&marked), ["example.com/hold", "foregroundDeletion"]);
+    assert_eq!(marked["metadata"]["generation"], 2, "to be deleted is a wish, too");
     let one_left = with(&marked, |o| o["metadata"]["finalizers"] = json!(["example.com/hold"]));
     let one_left = update("Deployment", Part::Main, &marked, 9, one_left).expect("is stored");
     assert!(!is_finished(resource("Deployment"), &one_left));

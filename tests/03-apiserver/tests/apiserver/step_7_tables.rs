@@ -304,6 +304,10 @@ fn workloads_services_and_nodes_print_as_upstream() {
         "Job",
         &[
             json!({ "metadata": meta("j"), "spec": { "completions": 3, "template": template, "selector": selector }, "status": { "succeeded": 1, "startTime": "2026-01-02T03:00:00Z" } }),
+            json!({ "metadata": meta("done"), "spec": { "completions": 1, "template": template, "selector": selector }, "status": {
+                "succeeded": 1, "startTime": "2026-01-02T03:00:00Z", "completionTime": "2026-01-02T03:01:05Z",
+                "conditions": [{ "type": "Complete", "status": "True" }],
+            } }),
         ],
     );
     insta::assert_snapshot!(out);
