@@ -277,19 +277,11 @@ pub fn phase(
     let sidecars: BTreeMap<&str, bool> =
         (spec.init_containers.iter().flatten()).map(|c| (c.name.as_str(), is_sidecar(c))).collect();
     // lab:begin 08.6 count what waits, runs, ended well and ended badly; then decide
-    let (mut init_pending, mut init_failed) = (false, false);
-    for s in init {
-        if sidecars.get(s.name.as_str()) == Some(&true) {
-            init_pending |= s.started != Some(true);
-            continue;
-        }
-        let (now, last) = (terminated(s.state.as_ref()), terminated(s.last_state.as_ref()));
-        match now.or(last) {
-            Some(t) if t.exit_code != 0 => init_failed = true,
-            Some(_) if now.is_some() => {}
-            _ => init_pending = true,
-        }
-    }
+    let regular = init.iter().filter(|s| sidecars.get(s.name.as_str()) != Some(&true));
+    let end = |s: &api::ContainerStatus| {
+        terminated(s.state.as_ref()).or(terminated(s.last_state.as_ref())).map(|end| end.exit_code)
+    };
+    let init_failed = regular.filter_map(end).any(|code| code != 0);
     let (mut waiting, mut running, mut succeeded, mut failed) = (0, 0, 0, 0);
     for s in main {
         let state = s.state.as_ref();
@@ -303,11 +295,11 @@ pub fn phase(
             waiting += 1;
         }
     }
-    let began = running + succeeded + failed > 0;
     if (init_failed && (policy == RestartPolicy::Never || terminal)) || (terminal && waiting > 0) {
         return if running > 0 { "Running" } else { "Failed" };
     }
-    if (!began && (init_pending || init_failed)) || waiting > 0 {
+    // As long as the init containers are not through, all main ones wait.
+    if waiting > 0 {
         return "Pending";
     }
     match (running, failed) {

@@ -73,6 +73,38 @@ fn a_pod_whose_init_container_still_runs() {
     assert_yaml_snapshot!(status(&pod, &one(&pod, vec![run(&pod, "setup", 0)])));
 }
 
+/// Under Never, too: a sidecar is there to serve for as long as the main containers run.
+#[graded]
+fn a_sidecar_that_ended_waits_for_its_next_run_whatever_the_policy() {
+    let pod = pod(json!({
+        "restartPolicy": "Never",
+        "initContainers": [{"name": "proxy", "image": "x", "restartPolicy": "Always"}],
+        "containers": [{"name": "a", "image": "x"}],
+    }));
+    let runtime = one(&pod, vec![exited(run(&pod, "proxy", 0), 1, 5), run(&pod, "a", 0)]);
+    let why = waiting("proxy", "CrashLoopBackOff", "back-off");
+    let status = status_of(&pod, &runtime, &why, false);
+    let proxy = &status.init_container_statuses.as_ref().expect("statuses")[0];
+    let reason = |state: &Option<api::ContainerState>| {
+        state.as_ref().and_then(|s| s.waiting.as_ref()).and_then(|w| w.reason.clone())
+    };
+    assert_eq!(reason(&proxy.state).as_deref(), Some("CrashLoopBackOff"));
+    assert_eq!(status.phase.as_deref(), Some("Running"), "a sidecar cannot fail a pod");
+}
+
+/// An init container that succeeded is never run again, so nothing makes it wait.
+#[graded]
+fn an_init_container_that_succeeded_keeps_its_end() {
+    let pod = pod(json!({
+        "initContainers": [{"name": "setup", "image": "x"}],
+        "containers": [{"name": "a", "image": "x"}],
+    }));
+    let runtime = one(&pod, vec![exited(run(&pod, "setup", 0), 0, 5)]);
+    let status = status_of(&pod, &runtime, &waiting("setup", "CrashLoopBackOff", "back-off"), false);
+    let setup = &status.init_container_statuses.as_ref().expect("statuses")[0];
+    assert!(setup.ready && setup.state.as_ref().is_some_and(|s| s.terminated.is_some()));
+}
+
 /// The container runs again; why it had to is in lastState.
 #[graded]
 fn the_run_before_the_present_one_is_the_last_state() {
