@@ -1,7 +1,7 @@
 //! `cargo kit mutants NN`: how many deliberate faults a suite notices.
 //!
 //! cargo-mutants changes one thing at a time in the files of the solution that have holes: an operator,
-//! a condition, a whole body. Each change is a mistake that a student could make, and the graded tests
+//! a condition, a whole body. Each change is a mistake that a student could make, and the tests
 //! should notice it. What no test can notice, because it changes nothing that can be seen, stands in
 //! `tests/NN/mutants.toml` with a reason, and is shown apart.
 //!
@@ -36,8 +36,8 @@ const MEMORY: u64 = 4 << 30;
 /// Of the viable mutants, not counting those that change nothing.
 const WANTED_PER_CENT: usize = 95;
 
-/// Of a suite, what is graded.
-const GRADED: [&str; 3] = ["--test", "*", "step_"];
+/// Of a suite, what judges: the graded tests, and those of what students are given.
+const JUDGES: [&str; 5] = ["--test", "*", "--", "step_", "given"];
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -98,8 +98,8 @@ pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
     if let Some(shard) = &args.shard {
         command.args(["--shard", shard, "--sharding=round-robin"]);
     }
-    // What is graded judges; the tests beside it may need programs that a machine lacks.
-    command.arg("--").args(GRADED);
+    // The other tests may need programs that a machine lacks.
+    command.arg("--").args(JUDGES);
     let status = command.status().context("cannot run cargo mutants")?;
     let outcomes = output.join("mutants.out/outcomes.json");
     // 2: some were missed; 3: some ran out of time. Anything else did not get as far.
@@ -119,7 +119,7 @@ fn unchanged(place: &Place, chapter: &Chapter, stage: &Stage) -> Result<u64> {
         let mut command = crate::cargo::command(place);
         limit(&mut command, stage);
         command.current_dir(&stage.root).args(["test", "--quiet", "--package", &package]).args(more);
-        say::run(command.args(GRADED)).context("the suite does not pass on the solution as it is")
+        say::run(command.args(JUDGES)).context("the suite does not pass on the solution as it is")
     };
     suite(&["--no-run"])?;
     let start = Instant::now();
