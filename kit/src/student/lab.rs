@@ -67,12 +67,13 @@ fn whole(page: &mut Page, place: &Place, chapter: &Chapter, standings: &[Standin
 
 /// A line for each step; with `places`, the functions that are still to be written.
 pub fn steps(page: &mut Page, place: &Place, standings: &[Standing<'_>], places: bool) {
-    let room = page.width.saturating_sub(48).clamp(12, 30);
+    let room = page.width.saturating_sub(49).clamp(12, 30);
+    let widest = standings.iter().map(|standing| standing.step.id.len()).max().unwrap_or_default();
     for standing in standings {
         let step = standing.step;
         let title = describe::cut(&step.title, room - 1);
         let line = format!(
-            "  {} {} {title:<room$} {:>3} min {:>3} points  {}",
+            "  {} {:<widest$} {title:<room$} {:>3} min {:>3} points  {}",
             standing.mark(page),
             step.id,
             step.minutes,

@@ -57,10 +57,11 @@ fn tests(number: usize) -> String {
 pub fn chapter(page: &mut Page, about: &About<'_>, judged: &[Judged]) {
     let title = format!("{} {}", about.chapter.number, about.chapter.title);
     page.line(&page.bold(&title));
+    let widest = judged.iter().map(|one| one.step.id.len()).max().unwrap_or_default();
     for one in judged {
         let (mark, said) = standing(page, about, one);
         let room = page.width.saturating_sub(32).clamp(12, 34);
-        let step = format!("{} {:<room$}", one.step.id, describe::cut(&one.step.title, room - 1));
+        let step = format!("{:<widest$} {:<room$}", one.step.id, describe::cut(&one.step.title, room - 1));
         page.line(&format!("  {mark} {step} {said}"));
     }
 }

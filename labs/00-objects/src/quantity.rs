@@ -54,7 +54,7 @@ impl Quantity {
     ///
     /// What is finer than a nano unit is rounded away from zero, "under the theory that you
     /// want some resources if you asked for any". A binary amount larger than 2⁶³-1 becomes
-    /// that, and one smaller than 1 is decimal from then on.
+    /// that, and one between 0 and 1 is decimal from then on. The empty text is no quantity.
     pub fn parse(text: &str) -> Result<Quantity, QuantityError> {
         let _ = &text;
         todo!("lab 00.1: take sign, digits and suffix apart; exact nano units, rounded, capped")
