@@ -51,7 +51,7 @@ pub fn probability(n: usize) -> String {
 }
 
 /// All rules for `sessionAffinity: ClientIP`. A client that was sent to an endpoint within the last
-/// `seconds` goes there again; everybody else is given one [`by_chance`].
+/// `seconds` goes there again; everybody else is given one `by_chance`.
 ///
 /// The kernel's match `recent` keeps lists of source addresses, each with a name; ours are named as
 /// the endpoints' chains. [`remember`] puts an address on one. `--rcheck` asks whether the packet's
