@@ -1,0 +1,1 @@
+//! The grading suite of chapter 02: see `tests/`.
