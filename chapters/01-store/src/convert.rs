@@ -81,6 +81,17 @@ pub fn txn(r: &etcd::TxnRequest) -> Result<Txn, Error> {
     })
 }
 
+/// Every read in it is content with what this member has.
+pub fn is_serializable(r: &etcd::TxnRequest) -> bool {
+    use etcd::request_op::Request;
+    let ops = r.success.iter().chain(&r.failure);
+    ops.filter_map(|op| op.request.as_ref()).all(|op| match op {
+        Request::RequestRange(range) => range.serializable,
+        Request::RequestTxn(txn) => is_serializable(txn),
+        Request::RequestPut(_) | Request::RequestDeleteRange(_) => false,
+    })
+}
+
 fn op(r: &etcd::RequestOp) -> Result<Op, Error> {
     use etcd::request_op::Request;
     Ok(match r.request.as_ref().ok_or(Error::KeyNotFound)? {

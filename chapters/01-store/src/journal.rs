@@ -21,6 +21,17 @@ use crate::heart::Store;
 use crate::heart::snapshot::Snapshot;
 use tonic::Status;
 
+/// What the data directory held, and the journal that goes on from there.
+pub struct Opened {
+    pub store: Store,
+    /// Index of the last command in the store.
+    pub applied: u64,
+    /// As [`JournalEvent::Snapshotted`] has them.
+    pub log_bytes: u64,
+    pub snapshot_bytes: u64,
+    pub journal: Journal,
+}
+
 /// Both ends of a journal.
 pub struct Journal {
     /// The loop bounds what it has under way, in bytes, so this need not.
@@ -41,12 +52,13 @@ pub struct Standing {
     pub leader: AtomicU64,
 }
 
-/// From the loop to the journal.
+/// From the loop to the journal. Proposals and reads draw their numbers from one sequence, which
+/// begins with 1 and rises: of one kind alone it has gaps.
 pub enum Ask {
     /// Each comes back in [`JournalEvent::Committed`] or [`JournalEvent::Refused`].
     Propose(Vec<Proposal>),
     /// Say when reads that came before this ask may be answered: [`JournalEvent::Readable`] with this
-    /// number, or a greater one. Numbers rise.
+    /// number, or a greater one; or [`JournalEvent::Refused`]. The loop asks for one at a time.
     Read(u64),
     /// The store after the command with index [`Snapshot::applied`]: keep it, and let older log go.
     /// Ends in [`JournalEvent::Snapshotted`]. The loop asks for one at a time.
@@ -56,7 +68,6 @@ pub enum Ask {
 }
 
 pub struct Proposal {
-    /// Rises, and is never used twice.
     pub number: u64,
     pub command: Bytes,
 }
@@ -71,11 +82,12 @@ pub enum JournalEvent {
     },
     /// A store that has applied `index` may answer reads asked for with this number or a smaller one.
     Readable { number: u64, index: u64 },
-    /// Not done, and never will be: what to tell the client.
+    /// A proposal or a read that will not be done, as far as anyone can tell: what to tell the client.
     Refused { number: u64, why: Status },
     /// This member came to lead, and keeps the leases' time; or it does not lead any more.
     Leading(bool),
     /// Forget the store: this is the one that the leader sent, after the command with index `applied`.
+    /// Whatever was proposed and is in it must have been refused before, or be refused soon.
     Restored { store: Box<Store>, applied: u64 },
     /// Ask for a snapshot now: another member needs it.
     SnapshotWanted,

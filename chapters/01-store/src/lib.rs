@@ -6,19 +6,23 @@
 //!
 //! ```text
 //!  etcdctl, API server
-//!        │ gRPC, plain or TLS                                   data directory
-//!  ┌─────▼─────┐   ┌──────────────┐  Request   ┌──────────┐  batch   ┌───────────────┐
-//!  │ listen.rs ├──►│ service.rs   ├───────────►│ server.rs├─────────►│ disk.rs       │
-//!  │ sockets   │   │ watch_service│◄───────────┤ the loop │◄─────────┤ log thread:   │
-//!  └───────────┘   │ convert.rs   │  answers,  │ owns the │  Logged  │ write, fsync  │
-//!                  └──────────────┘  Delivery  │ core     │          └───────────────┘
-//!                                              └──────────┘
+//!        │ gRPC, plain or TLS
+//!  ┌─────▼─────┐   ┌──────────────┐  Request   ┌──────────┐   Ask    ┌───────────────┐
+//!  │ listen.rs ├──►│ service.rs   ├───────────►│ server.rs├─────────►│ log_thread.rs │
+//!  │ sockets   │   │ watch_service│◄───────────┤ the loop │◄─────────┤ write, fsync  │
+//!  └───────────┘   │ convert.rs   │  answers,  │ owns the │ Journal- │ disk/: data   │
+//!                  └──────────────┘  Delivery  │ core     │ Event    │ directory     │
+//!                                              └──────────┘          └───────────────┘
 //! ```
 //!
 //! One loop owns the store and sees every event of the process (`enum Event` in `server.rs`).
-//! Clients' requests reach it through one bounded queue. Reads are answered at once. Writes gather
-//! in a batch while the disk is busy with the one before, so a single `fdatasync` serves them all
-//! (group commit); they are applied, told to watchers and answered when it has returned.
+//! Clients' requests reach it through one bounded queue. Reads are answered at once. Writes go to the
+//! *journal*, which puts them on disk: those that gather while the disk is busy share the next
+//! `fdatasync` (group commit). They are applied, told to watchers and answered when it has returned.
+//!
+//! The loop knows no disk and no other members, only a [`journal::Journal`], and the services know
+//! other members only as [`peers::Peers`]. So chapter 02 gives both something else to hold on to
+//! ([`serve_with`]), and nothing here changes.
 //!
 //! ## Invariants
 //!
@@ -35,8 +39,7 @@
 //!
 //! ## What is left out
 //!
-//! Members, elections and `/registry` on three machines: chapter 02 puts consensus between the loop
-//! and the log. Users and roles, the space quota and its alarm, lease checkpoints, the HTTP gateway,
+//! Members, elections and `/registry` on three machines: that is chapter 02. Users and roles, the space quota and its alarm, lease checkpoints, the HTTP gateway,
 //! `/metrics`. The answer to `Snapshot` is in our own format, which a real etcd cannot restore. In
 //! etcd: `server/etcdserver/v3_server.go` (a request's way through raft), `server/etcdserver/api/v3rpc`
 //! (services; `watch.go` beside our `watch_service.rs`), `server/storage/wal`.
@@ -51,27 +54,36 @@ pub use store_lab as heart;
 pub use store_solution as heart;
 
 mod convert;
-mod disk;
+pub mod disk;
 pub mod etcd;
 pub mod journal;
-mod listen;
+pub mod listen;
+mod local;
+mod log_thread;
 pub mod peers;
+mod proposals;
+mod reads;
+mod request;
 mod server;
 mod service;
 mod watch_service;
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::info;
 
-use convert::Answers;
-use service::{MAX_MESSAGE_BYTES, Member, Service};
+use listen::{Door, TlsFiles};
+use peers::{Alone, Peers};
+use service::{Identity, MAX_MESSAGE_BYTES, Service};
+
+pub use local::{Local, Queue, local};
 
 /// How long clients that have requests under way may take to end when the store is stopped.
 const GRACE: Duration = Duration::from_secs(1);
@@ -118,19 +130,41 @@ impl Args {
         self.listen_client_urls.clone()
     }
 
-    fn member(&self) -> Member {
-        let urls = if self.advertise_client_urls.is_empty() {
-            self.client_urls()
-        } else {
-            self.advertise_client_urls.clone()
+    /// What members lists tell clients.
+    pub fn advertised(&self) -> Vec<String> {
+        if self.advertise_client_urls.is_empty() {
+            return self.client_urls();
+        }
+        self.advertise_client_urls.clone()
+    }
+
+    /// Where the data is kept.
+    pub fn dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| format!("{}.etcd", self.name).into())
+    }
+
+    /// Opens the doors for clients.
+    pub async fn listen(&self) -> anyhow::Result<Vec<Door>> {
+        let files = TlsFiles {
+            cert: self.cert_file.clone(),
+            key: self.key_file.clone(),
+            trusted_ca: self.trusted_ca_file.clone(),
+            client_cert_auth: self.client_cert_auth,
         };
-        // The same name gives the same numbers after a restart.
-        let answers = Answers {
-            cluster_id: number(&["coracle", "cluster"]),
-            member_id: number(&["coracle", "member", &self.name]),
-            raft_term: 1,
-        };
-        Member { name: self.name.clone(), client_urls: urls, answers }
+        let tls = listen::tls(&files, &[b"h2"])
+            .context("--cert-file, --key-file, --client-cert-auth and --trusted-ca-file")?;
+        listen::open(&self.client_urls(), &self.listen_fd, tls).await
+    }
+
+    /// The same name gives the same numbers after a restart.
+    fn myself(&self) -> etcd::Member {
+        etcd::Member {
+            id: number(&["coracle", "member", &self.name]),
+            name: self.name.clone(),
+            peer_urls: vec!["http://localhost:2380".into()],
+            client_urls: self.advertised(),
+            is_learner: false,
+        }
     }
 }
 
@@ -153,24 +187,49 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     .await
 }
 
-/// Serves until `stop` is ready. An error means that the store could not start, or that its disk
-/// failed; what was answered is safe in any case.
+/// Serves, alone, until `stop` is ready. An error means that the store could not start, or that its
+/// disk failed; what was answered is safe in any case.
 pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let dir = args.data_dir.clone().unwrap_or_else(|| format!("{}.etcd", args.name).into());
+    let myself = args.myself();
     // Clients may connect at once, and wait while the data is read.
-    let doors = listen::open(&args).await?;
-    let opened = tokio::task::spawn_blocking({
-        let dir = dir.clone();
-        move || disk::open(&dir)
-    });
-    let opened = opened.await??;
+    let doors = args.listen().await?;
+    let (dir, member_id) = (args.dir(), myself.id);
+    let opened = tokio::task::spawn_blocking(move || log_thread::open(&dir, member_id));
+    let (local, queue) = local();
+    let parts = Parts {
+        doors,
+        opened: opened.await??,
+        local,
+        queue,
+        peers: Arc::new(Alone { myself }),
+        cluster_id: number(&["coracle", "cluster"]),
+        member_id,
+    };
+    serve_with(parts, stop).await
+}
 
-    let (requests, queue) = mpsc::channel(server::QUEUE);
+/// What a member is made of.
+pub struct Parts {
+    /// For clients.
+    pub doors: Vec<Door>,
+    pub opened: journal::Opened,
+    /// Both ends of [`local()`]: whoever makes them may keep a [`Local`] to answer other members with.
+    pub local: Local,
+    pub queue: Queue,
+    pub peers: Arc<dyn Peers>,
+    pub cluster_id: u64,
+    pub member_id: u64,
+}
+
+/// Serves clients until `stop` is ready, as a member of whatever cluster the parts know of. When it
+/// is back, the journal has ended.
+pub async fn serve_with(parts: Parts, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let Parts { doors, opened, local, queue, peers, cluster_id, member_id } = parts;
+    let identity = Identity { cluster_id, member_id, standing: opened.journal.standing.clone() };
     let (stop_server, stopped) = oneshot::channel();
-    let server = server::Server::new(dir, opened, queue, stopped)?;
-    let mut server = tokio::spawn(server.run());
+    let mut server = tokio::spawn(server::Server::new(opened, queue.0, stopped).run());
 
-    let service = Service::new(requests, args.member());
+    let service = Service::new(local, peers, identity);
     let (stop_serving, closing) = oneshot::channel::<()>();
     let router = tonic::transport::Server::builder()
         .max_concurrent_streams(u32::MAX)

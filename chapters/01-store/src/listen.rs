@@ -1,7 +1,7 @@
 //! Sockets: addresses from URLs, inherited ones by number, plain or TLS.
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -20,8 +20,6 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 use tracing::{debug, info, warn};
 
-use crate::Args;
-
 /// Connections that are accepted and not yet served.
 const ACCEPTED: usize = 64;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,16 +32,28 @@ pub struct Door {
     tls: Option<TlsAcceptor>,
 }
 
-/// Opens every door that the arguments name.
-pub async fn open(args: &Args) -> anyhow::Result<Vec<Door>> {
-    let tls = tls(args)?;
+/// Files of a TLS server, all PEM.
+#[derive(Debug, Clone, Default)]
+pub struct TlsFiles {
+    /// The certificate, and what leads from it to its authority.
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    /// Who signs clients' certificates.
+    pub trusted_ca: Option<PathBuf>,
+    /// Serve only clients with a certificate.
+    pub client_cert_auth: bool,
+}
+
+/// Opens a door for each URL, and for each socket that listens already, by its number: those speak
+/// TLS when there is any.
+pub async fn open(urls: &[String], fds: &[RawFd], tls: Option<TlsAcceptor>) -> anyhow::Result<Vec<Door>> {
     let mut doors = Vec::new();
-    for url in args.client_urls() {
+    for url in urls {
         let url = url.trim().trim_end_matches('/');
         let (address, tls) = match url.split_once("://") {
             Some(("http", address)) => (address, None),
             Some(("https", address)) => {
-                let tls = tls.clone().with_context(|| format!("{url}: https needs --cert-file"))?;
+                let tls = tls.clone().with_context(|| format!("{url}: https needs a certificate"))?;
                 (address, Some(tls))
             }
             _ => bail!("{url:?} is not a URL that can be listened on: http://HOST:PORT or https://HOST:PORT"),
@@ -65,7 +75,7 @@ pub async fn open(args: &Args) -> anyhow::Result<Vec<Door>> {
             bail!("cannot listen on {url}: no such address here");
         }
     }
-    for fd in &args.listen_fd {
+    for fd in fds {
         let listener = inherited(*fd).with_context(|| format!("--listen-fd {fd}"))?;
         doors.push(Door { listener, tls: tls.clone() });
     }
@@ -92,17 +102,19 @@ fn inherited(fd: RawFd) -> anyhow::Result<TcpListener> {
     Ok(TcpListener::from_std(listener)?)
 }
 
-fn tls(args: &Args) -> anyhow::Result<Option<TlsAcceptor>> {
-    let (cert, key) = match (&args.cert_file, &args.key_file) {
+/// `None` when there is no certificate. Clients must speak one of the `alpn` protocols.
+pub fn tls(files: &TlsFiles, alpn: &[&[u8]]) -> anyhow::Result<Option<TlsAcceptor>> {
+    let (cert, key) = match (&files.cert, &files.key) {
         (Some(cert), Some(key)) => (cert, key),
-        (None, None) if !args.client_cert_auth => return Ok(None),
-        _ => bail!("TLS needs --cert-file and --key-file"),
+        (None, None) if !files.client_cert_auth => return Ok(None),
+        _ => bail!("TLS needs a certificate file and a key file"),
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config =
         ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-    let config = if args.client_cert_auth {
-        let ca = args.trusted_ca_file.as_ref().context("--client-cert-auth needs --trusted-ca-file")?;
+    let config = if files.client_cert_auth {
+        let ca =
+            files.trusted_ca.as_ref().context("checking clients' certificates needs a trusted CA file")?;
         let mut roots = RootCertStore::empty();
         for cert in certificates(ca)? {
             roots.add(cert).with_context(|| ca.display().to_string())?;
@@ -115,11 +127,12 @@ fn tls(args: &Args) -> anyhow::Result<Option<TlsAcceptor>> {
     let key_der = PrivateKeyDer::from_pem_file(key).with_context(|| key.display().to_string())?;
     let mut config =
         config.with_single_cert(certificates(cert)?, key_der).context("TLS certificate and key")?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 
-fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+/// All certificates of a PEM file; at least one.
+pub fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let certs = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let certs = certs.with_context(|| path.display().to_string())?;
     if certs.is_empty() {

@@ -26,3 +26,55 @@ pub trait Peers: Send + Sync + 'static {
     /// This member is a learner, which serves no linearizable reads and no writes.
     fn is_learner(&self) -> bool;
 }
+
+const ALONE: &str = "this store is a cluster of one: members cannot be changed";
+
+/// No other members.
+pub struct Alone {
+    pub myself: etcd::Member,
+}
+
+#[tonic::async_trait]
+impl Peers for Alone {
+    async fn members(&self, _linearizable: bool) -> Result<Vec<etcd::Member>, Status> {
+        Ok(vec![self.myself.clone()])
+    }
+
+    async fn member_add(&self, _peer_urls: Vec<String>, _learner: bool) -> Result<etcd::Member, Status> {
+        Err(Status::unimplemented(ALONE))
+    }
+
+    async fn member_remove(&self, _id: u64) -> Result<(), Status> {
+        Err(Status::unimplemented(ALONE))
+    }
+
+    async fn member_update(&self, _id: u64, _peer_urls: Vec<String>) -> Result<(), Status> {
+        Err(Status::unimplemented(ALONE))
+    }
+
+    async fn member_promote(&self, _id: u64) -> Result<(), Status> {
+        Err(Status::unimplemented(ALONE))
+    }
+
+    async fn move_leader(&self, target: u64) -> Result<(), Status> {
+        if target == self.myself.id {
+            return Ok(());
+        }
+        Err(Status::failed_precondition("etcdserver: bad leader transferee"))
+    }
+
+    async fn keep_alive(&self, _lease: i64) -> Result<Option<etcd::LeaseKeepAliveResponse>, Status> {
+        Ok(None)
+    }
+
+    async fn time_to_live(
+        &self,
+        _ask: etcd::LeaseTimeToLiveRequest,
+    ) -> Result<Option<etcd::LeaseTimeToLiveResponse>, Status> {
+        Ok(None)
+    }
+
+    fn is_learner(&self) -> bool {
+        false
+    }
+}

@@ -1,111 +1,56 @@
 //! The one loop that owns the store.
 //!
 //! ```text
-//!   requests ──► [bounded queue] ──► loop ──► reads: answered at once
+//!   requests ──► [bounded queue] ──► loop ──► reads: at once, or when the journal says so
 //!                                     │
-//!                                     ├─ writes ──► batch ──► log thread: append, fdatasync
-//!                                     │                            │
-//!                                     └◄────────── Logged ◄────────┘
+//!                                     ├─ Propose ──► journal: order, disk, other members
+//!                                     │                  │
+//!                                     └◄─── Committed ◄──┘
 //!                                     apply in order, tell the watchers, answer
 //! ```
 //!
-//! While the disk works on one batch the next one gathers: the slower the disk, the larger the
-//! batches. Nothing is applied, seen by a read or told to a watcher before it is on disk.
+//! Nothing is applied, seen by a read or told to a watcher before the journal has committed it.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tonic::Status;
 use tracing::{debug, info, warn};
 
-use crate::disk::{self, Job, LogThread, Opened};
+use crate::convert::status;
 use crate::heart::lease::Expiry;
-use crate::heart::range::{Range, RangeAnswer};
 use crate::heart::snapshot::Snapshot;
-use crate::heart::txn::{Txn, TxnAnswer};
-use crate::heart::types::{Key, LeaseId};
-use crate::heart::watch::{Delivery, Hub, StreamId, WatchId, WatchSpec};
-use crate::heart::{Answer, Command, Error, Store};
+use crate::heart::types::LeaseId;
+use crate::heart::watch::{Delivery, Hub, StreamId};
+use crate::heart::{Answer, Command, Store};
+use crate::journal::{Ask, Entry, Journal, JournalEvent, Opened};
+use crate::proposals::Proposals;
+use crate::reads::Reads;
+use crate::request::{QUEUE, Read, Reply, Request, ServerStatus, TimeToLive, WINDOW, WatchAsk};
 
-/// Requests that wait for the loop. When it is full, clients wait.
-pub const QUEUE: usize = 1024;
-/// Bytes of commands that gather while the disk is busy. When there are more, requests wait.
-const BATCH_BYTES: usize = 4 << 20;
-/// Events that a watch stream is sent ahead of what its client has taken.
-pub const WINDOW: usize = 4096;
-/// Answers that a stream may have beyond its events. A client that asks for more without reading
-/// any loses its stream.
-const CONTROL: usize = 1024;
+/// Bytes of commands and of reads that are under way. When there are more, requests wait.
+const UNDER_WAY_BYTES: usize = 8 << 20;
 /// Changes that lagging watchers read before the loop looks at requests again.
 const CATCH_UP: usize = 8192;
 /// Log that is worth a snapshot, if the data is not larger than this.
 const SNAPSHOT_BYTES: u64 = 8 << 20;
 const EXPIRE_AT_ONCE: usize = 1000;
+/// When a lease's revocation was refused.
+const REVOKE_AGAIN: Duration = Duration::from_secs(1);
 /// etcd's.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
-
-pub type Reply<T> = oneshot::Sender<Result<T, Error>>;
-
-/// What clients ask.
-pub enum Request {
-    Range(Box<Range>, Reply<RangeAnswer>),
-    ReadTxn(Txn, Reply<TxnAnswer>),
-    /// The command, also as bytes.
-    Write(Command, Vec<u8>, Reply<Answer>),
-    KeepAlive(LeaseId, oneshot::Sender<(i64, Option<i64>)>),
-    TimeToLive(LeaseId, oneshot::Sender<(i64, Option<TimeToLive>)>),
-    Leases(oneshot::Sender<(i64, Vec<LeaseId>)>),
-    Status(oneshot::Sender<ServerStatus>),
-    /// The store as it is now, to be read at leisure.
-    Snapshot(oneshot::Sender<Snapshot>),
-    /// Gives back disk space; answered with the store's revision when it is done.
-    Defragment(oneshot::Sender<i64>),
-    Watch(StreamId, WatchAsk),
-}
-
-pub enum WatchAsk {
-    Open(mpsc::Sender<Delivery>),
-    Create(WatchSpec),
-    Cancel(WatchId),
-    Progress,
-    /// The client has taken so many events.
-    Taken(usize),
-    Close,
-}
-
-pub struct TimeToLive {
-    pub remaining: i64,
-    pub granted: i64,
-    pub keys: Vec<Key>,
-}
-
-pub struct ServerStatus {
-    pub revision: i64,
-    pub applied: u64,
-    pub disk_bytes: u64,
-    pub data_bytes: u64,
-}
-
-/// A channel for an outbox: as many places as a stream can be sent messages.
-pub fn outbox() -> (mpsc::Sender<Delivery>, mpsc::Receiver<Delivery>) {
-    mpsc::channel(WINDOW + CONTROL)
-}
 
 // ANCHOR: event
 /// All that can wake the loop.
 enum Event {
     Request(Request),
-    /// The disk has done what it was asked; so many bytes were written.
-    Logged(u64),
-    /// The disk failed: nothing can be promised any more.
-    LogFailed(anyhow::Error),
-    /// A snapshot of so many bytes is safe, or could not be written.
-    Snapshotted(anyhow::Result<u64>),
+    /// Something was committed, or else became known.
+    Journal(JournalEvent),
+    JournalEnded,
     LeasesDue,
     /// There is history for lagging watchers, and nothing more urgent.
     CatchUp,
@@ -114,78 +59,64 @@ enum Event {
 }
 // ANCHOR_END: event
 
-struct Pending {
-    command: Command,
-    /// Nobody waits for what the store itself began.
-    reply: Option<Reply<Answer>>,
-}
-
-/// What the log's thread is doing for us.
-enum InFlight {
-    Batch(Vec<Pending>),
-    /// A new log file, before a snapshot.
-    Rotate,
-}
-
 pub struct Server {
     store: Store,
+    applied: u64,
     hub: Hub,
-    expiry: Expiry,
     outboxes: BTreeMap<StreamId, mpsc::Sender<Delivery>>,
     requests: mpsc::Receiver<Request>,
     stop: oneshot::Receiver<()>,
-    dir: PathBuf,
-    log: LogThread,
-    applied: u64,
-    pending: Vec<Pending>,
-    encoded: Vec<Vec<u8>>,
-    pending_bytes: usize,
-    in_flight: Option<(InFlight, oneshot::Receiver<io::Result<u64>>)>,
-    snapshotting: Option<JoinHandle<anyhow::Result<u64>>>,
-    defragment: Vec<oneshot::Sender<i64>>,
-    log_bytes: u64,
-    snapshot_bytes: u64,
+    journal: Journal,
+    /// The last number that the journal was given.
+    number: u64,
+    proposals: Proposals,
+    reads: Reads,
+    /// The leases' time, if this member keeps it.
+    expiry: Option<Expiry>,
+    /// Leases that ran out and could not be revoked, and when to try again.
+    unrevoked: Option<(Instant, Vec<LeaseId>)>,
+    snapshots: Snapshots,
     catching_up: bool,
     progress: Instant,
     started: Instant,
 }
 
+/// When the log is to be cut.
+#[derive(Default)]
+struct Snapshots {
+    under_way: bool,
+    /// What the last one, or the one under way, was of.
+    applied: u64,
+    wanted: bool,
+    /// Who waits for the next, and for the one under way.
+    waiting: Vec<oneshot::Sender<i64>>,
+    served: Vec<oneshot::Sender<i64>>,
+    log_bytes: u64,
+    bytes: u64,
+}
+
 impl Server {
-    pub fn new(
-        dir: PathBuf,
-        opened: Opened,
-        requests: mpsc::Receiver<Request>,
-        stop: oneshot::Receiver<()>,
-    ) -> anyhow::Result<Self> {
-        let Opened { store, applied, log, log_bytes, snapshot_bytes } = opened;
-        let mut expiry = Expiry::default();
-        // Nobody could keep a lease alive while we were away.
-        for (id, lease) in store.leases().iter() {
-            expiry.handle_grant(id, lease.ttl, 0);
-        }
+    pub fn new(opened: Opened, requests: mpsc::Receiver<Request>, stop: oneshot::Receiver<()>) -> Self {
+        let Opened { store, applied, log_bytes, snapshot_bytes, journal } = opened;
         let started = Instant::now();
-        Ok(Server {
+        Server {
             store,
+            applied,
             hub: Hub::new(WINDOW),
-            expiry,
             outboxes: BTreeMap::new(),
             requests,
             stop,
-            dir,
-            log: LogThread::start(log)?,
-            applied,
-            pending: Vec::new(),
-            encoded: Vec::new(),
-            pending_bytes: 0,
-            in_flight: None,
-            snapshotting: None,
-            defragment: Vec::new(),
-            log_bytes,
-            snapshot_bytes,
+            journal,
+            number: 0,
+            proposals: Proposals::default(),
+            reads: Reads::default(),
+            expiry: None,
+            unrevoked: None,
+            snapshots: Snapshots { log_bytes, bytes: snapshot_bytes, ..Snapshots::default() },
             catching_up: false,
             progress: started + PROGRESS_INTERVAL,
             started,
-        })
+        }
     }
 
     pub async fn run(mut self) -> anyhow::Result<()> {
@@ -193,15 +124,14 @@ impl Server {
             match self.next_event().await {
                 Event::Request(request) => {
                     self.handle_request(request);
-                    // Whatever else has come meanwhile shares the disk's next write.
+                    // Whatever else has come meanwhile shares the journal's next turn.
                     for _ in 0..QUEUE {
                         let Ok(request) = self.requests.try_recv() else { break };
                         self.handle_request(request);
                     }
                 }
-                Event::Logged(bytes) => self.handle_logged(bytes),
-                Event::LogFailed(e) => return Err(e),
-                Event::Snapshotted(result) => self.handle_snapshotted(result)?,
+                Event::Journal(event) => self.handle_journal(event)?,
+                Event::JournalEnded => bail!("the journal has ended"),
                 Event::LeasesDue => self.handle_leases_due(),
                 Event::CatchUp => self.catching_up = self.hub.poll_catch_up(&self.store, CATCH_UP),
                 Event::ProgressDue => {
@@ -210,26 +140,22 @@ impl Server {
                 }
                 Event::Stop => break,
             }
-            self.begin_log_job();
+            self.ask_journal();
             self.deliver();
         }
         self.finish().await
     }
 
     async fn next_event(&mut self) -> Event {
-        let has_room = self.pending_bytes < BATCH_BYTES;
-        let due = self.expiry.next_deadline_ms().map(|ms| self.started + Duration::from_millis(ms));
+        let has_room = self.proposals.bytes() + self.reads.bytes() < UNDER_WAY_BYTES;
+        let expires = self.expiry.as_ref().and_then(Expiry::next_deadline_ms);
+        let expires = expires.map(|ms| self.started + Duration::from_millis(ms));
+        let again = self.unrevoked.as_ref().map(|(at, _)| *at);
+        let due = expires.into_iter().chain(again).min();
         tokio::select! {
             biased;
-            result = wait(self.in_flight.as_mut().map(|(_, done)| done)) => match result {
-                Ok(Ok(bytes)) => Event::Logged(bytes),
-                Ok(Err(e)) => Event::LogFailed(anyhow::Error::from(e).context("cannot write the log")),
-                Err(_) => Event::LogFailed(anyhow::anyhow!("the log's thread has ended")),
-            },
+            event = self.journal.events.recv() => event.map_or(Event::JournalEnded, Event::Journal),
             _ = &mut self.stop => Event::Stop,
-            result = wait(self.snapshotting.as_mut()) => {
-                Event::Snapshotted(result.context("the snapshot's thread has ended").and_then(|r| r))
-            }
             () = sleep_until(due) => Event::LeasesDue,
             request = self.requests.recv(), if has_room => request.map_or(Event::Stop, Event::Request),
             () = sleep_until(Some(self.progress)) => Event::ProgressDue,
@@ -239,42 +165,49 @@ impl Server {
 
     fn handle_request(&mut self, request: Request) {
         let revision = self.store.revision();
-        // A failed send means that the client has gone; there is nobody to tell.
         match request {
-            Request::Range(range, reply) => drop(reply.send(self.store.range(&range))),
-            Request::ReadTxn(txn, reply) => drop(reply.send(self.store.read_txn(&txn))),
-            Request::Write(command, bytes, reply) => self.enqueue(command, bytes, Some(reply)),
+            Request::Read(read) => self.handle_read(read),
+            Request::Write(command, bytes, reply) => self.propose(command, bytes, Some(reply)),
             Request::KeepAlive(id, reply) => {
-                let ttl = self.expiry.handle_keep_alive(id, self.now_ms());
-                let _ = reply.send((revision, ttl));
+                let now_ms = self.now_ms();
+                let kept = self.expiry.as_mut().map(|e| (revision, e.handle_keep_alive(id, now_ms)));
+                let _ = reply.send(kept.ok_or_else(no_leader));
             }
             Request::TimeToLive(id, reply) => {
-                let lease = self.store.leases().get(id).zip(self.expiry.remaining(id, self.now_ms()));
-                let lease = lease.map(|(lease, remaining)| TimeToLive {
-                    remaining,
-                    granted: lease.ttl,
-                    keys: lease.keys.iter().cloned().collect(),
-                });
-                let _ = reply.send((revision, lease));
+                let left = self.expiry.as_ref().map(|e| (revision, self.time_to_live(id, e)));
+                let _ = reply.send(left.ok_or_else(no_leader));
             }
             Request::Leases(reply) => {
                 let mut ids: Vec<LeaseId> = self.store.leases().iter().map(|(id, _)| id).collect();
-                ids.sort_by_key(|id| self.expiry.deadline_ms(*id));
+                ids.sort_by_key(|id| self.expiry.as_ref().and_then(|e| e.deadline_ms(*id)));
                 let _ = reply.send((revision, ids));
             }
             Request::Status(reply) => {
                 let status = ServerStatus {
                     revision,
                     applied: self.applied,
-                    disk_bytes: self.log_bytes + self.snapshot_bytes,
+                    disk_bytes: self.snapshots.log_bytes + self.snapshots.bytes,
                     data_bytes: self.store.size(),
                 };
                 let _ = reply.send(status);
             }
             Request::Snapshot(reply) => drop(reply.send(Snapshot::of(&self.store, self.applied))),
-            Request::Defragment(reply) => self.defragment.push(reply),
+            Request::Defragment(reply) => self.snapshots.waiting.push(reply),
             Request::Watch(stream, ask) => self.handle_watch(stream, ask),
         }
+    }
+
+    fn handle_read(&mut self, read: Read) {
+        if read.is_serializable() || self.journal.standing.alone.load(Ordering::Acquire) {
+            read.answer(&self.store);
+        } else {
+            self.reads.gather(read);
+        }
+    }
+
+    fn time_to_live(&self, id: LeaseId, expiry: &Expiry) -> Option<TimeToLive> {
+        let (lease, remaining) = self.store.leases().get(id).zip(expiry.remaining(id, self.now_ms()))?;
+        Some(TimeToLive { remaining, granted: lease.ttl, keys: lease.keys.iter().cloned().collect() })
     }
 
     fn handle_watch(&mut self, stream: StreamId, ask: WatchAsk) {
@@ -298,57 +231,90 @@ impl Server {
         self.hub.handle_close(stream);
     }
 
-    fn enqueue(&mut self, command: Command, bytes: Vec<u8>, reply: Option<Reply<Answer>>) {
-        self.pending_bytes += bytes.len();
-        self.encoded.push(bytes);
-        self.pending.push(Pending { command, reply });
+    fn propose(&mut self, command: Command, bytes: Vec<u8>, reply: Option<Reply<Answer>>) {
+        self.number += 1;
+        self.proposals.gather(self.number, command, bytes, reply);
     }
 
-    /// Keeps the disk busy: with the next batch, or with what a snapshot needs first.
-    fn begin_log_job(&mut self) {
-        if self.in_flight.is_some() {
-            return;
+    /// Gives the journal what has gathered.
+    fn ask_journal(&mut self) {
+        let proposals = self.proposals.take_gathered();
+        if !proposals.is_empty() {
+            (self.journal.asks)(Ask::Propose(proposals));
         }
-        let wanted = self.log_bytes >= SNAPSHOT_BYTES.max(self.store.size());
-        let (what, job) = if (wanted || !self.defragment.is_empty()) && self.snapshotting.is_none() {
-            (InFlight::Rotate, Job::Rotate)
-        } else if !self.pending.is_empty() {
-            self.pending_bytes = 0;
-            let commands = std::mem::take(&mut self.encoded);
-            (InFlight::Batch(std::mem::take(&mut self.pending)), Job::Append(commands))
-        } else {
-            return;
-        };
-        self.in_flight = Some((what, self.log.begin(job)));
+        if self.reads.wants_ask() {
+            self.number += 1;
+            self.reads.asked(self.number);
+            (self.journal.asks)(Ask::Read(self.number));
+        }
+        let snapshots = &mut self.snapshots;
+        if snapshots.is_due(self.applied, self.store.size()) {
+            snapshots.under_way = true;
+            snapshots.wanted = false;
+            snapshots.applied = self.applied;
+            snapshots.served = std::mem::take(&mut snapshots.waiting);
+            (self.journal.asks)(Ask::Snapshot(Snapshot::of(&self.store, self.applied)));
+        }
     }
 
-    fn handle_logged(&mut self, bytes: u64) {
-        match self.in_flight.take() {
-            Some((InFlight::Batch(batch), _)) => {
-                self.log_bytes += bytes;
-                for pending in batch {
-                    self.apply(pending);
+    fn handle_journal(&mut self, event: JournalEvent) -> anyhow::Result<()> {
+        match event {
+            JournalEvent::Committed { entries, log_bytes } => {
+                self.snapshots.log_bytes = log_bytes;
+                for entry in entries {
+                    self.apply(entry)?;
+                }
+                self.reads.answer(&self.store, self.applied);
+            }
+            JournalEvent::Readable { number, index } => {
+                self.reads.handle_readable(number, index);
+                self.reads.answer(&self.store, self.applied);
+            }
+            JournalEvent::Refused { number, why } => self.handle_refused(number, why),
+            JournalEvent::Leading(leading) => self.handle_leading(leading),
+            JournalEvent::Restored { store, applied } => {
+                // Their clients know what they have seen, and begin anew from there.
+                for stream in self.outboxes.keys().copied().collect::<Vec<_>>() {
+                    self.close_stream(stream);
+                }
+                self.store = *store;
+                self.applied = applied;
+                self.catching_up = true;
+                self.handle_leading(self.expiry.is_some());
+                self.reads.answer(&self.store, self.applied);
+                info!(revision = self.store.revision(), applied, "the store is the leader's now");
+            }
+            JournalEvent::SnapshotWanted => self.snapshots.wanted = true,
+            JournalEvent::Snapshotted { snapshot_bytes, log_bytes } => {
+                self.snapshots.under_way = false;
+                (self.snapshots.bytes, self.snapshots.log_bytes) = (snapshot_bytes, log_bytes);
+                for reply in self.snapshots.served.drain(..) {
+                    let _ = reply.send(self.store.revision());
                 }
             }
-            Some((InFlight::Rotate, _)) => {
-                let (dir, snapshot) = (self.dir.clone(), Snapshot::of(&self.store, self.applied));
-                self.log_bytes = 0;
-                let write = move || disk::write_snapshot(&dir, &snapshot);
-                self.snapshotting = Some(tokio::task::spawn_blocking(write));
-            }
-            None => {}
+            JournalEvent::Failed(e) => return Err(e),
         }
+        Ok(())
     }
 
-    fn apply(&mut self, Pending { command, reply }: Pending) {
-        self.applied += 1;
-        let applied = self.store.apply(&command);
-        match (&command, &applied.answer) {
-            (_, Ok(Answer::LeaseGrant { id, ttl, .. })) => {
-                self.expiry.handle_grant(*id, *ttl, self.now_ms());
+    fn apply(&mut self, entry: Entry) -> anyhow::Result<()> {
+        let pending = entry.number.and_then(|number| self.proposals.take(number));
+        let (command, reply) = match pending {
+            Some(pending) => (pending.command, pending.reply),
+            None => {
+                let command = Command::decode(&entry.command);
+                (command.with_context(|| format!("command {}", entry.index))?, None)
             }
-            (Command::LeaseRevoke { id }, _) => self.expiry.handle_revoke(*id),
-            (Command::Compact { revision }, Ok(_)) => {
+        };
+        self.applied = entry.index;
+        let applied = self.store.apply(&command);
+        let now_ms = self.now_ms();
+        match (&command, &applied.answer, &mut self.expiry) {
+            (_, Ok(Answer::LeaseGrant { id, ttl, .. }), Some(expiry)) => {
+                expiry.handle_grant(*id, *ttl, now_ms);
+            }
+            (Command::LeaseRevoke { id }, _, Some(expiry)) => expiry.handle_revoke(*id),
+            (Command::Compact { revision }, Ok(_), _) => {
                 debug!(revision, "compacted");
                 self.catching_up = true;
             }
@@ -356,26 +322,47 @@ impl Server {
         }
         self.hub.handle_commit(&applied.events);
         if let Some(reply) = reply {
-            let _ = reply.send(applied.answer);
-        }
-    }
-
-    fn handle_snapshotted(&mut self, result: anyhow::Result<u64>) -> anyhow::Result<()> {
-        self.snapshotting = None;
-        self.snapshot_bytes = result.context("cannot write a snapshot")?;
-        info!(bytes = self.snapshot_bytes, "snapshot written, log cut");
-        for reply in self.defragment.drain(..) {
-            let _ = reply.send(self.store.revision());
+            let _ = reply.send(applied.answer.map_err(status));
         }
         Ok(())
     }
 
+    fn handle_refused(&mut self, number: u64, why: Status) {
+        let command = self.proposals.take(number).and_then(|pending| pending.refuse(why.clone()));
+        match command {
+            Some(Command::LeaseRevoke { id }) if self.expiry.is_some() => {
+                let again = || (Instant::now() + REVOKE_AGAIN, Vec::new());
+                self.unrevoked.get_or_insert_with(again).1.push(id);
+            }
+            _ => self.reads.handle_refused(number, &why),
+        }
+    }
+
+    /// Whoever comes to lead begins every lease anew: nobody loses one to an election, or to a time
+    /// in which nobody could keep it alive.
+    fn handle_leading(&mut self, leading: bool) {
+        let now_ms = self.now_ms();
+        self.unrevoked = None;
+        self.expiry = leading.then(|| {
+            let mut expiry = Expiry::default();
+            for (id, lease) in self.store.leases().iter() {
+                expiry.handle_grant(id, lease.ttl, now_ms);
+            }
+            expiry
+        });
+    }
+
     fn handle_leases_due(&mut self) {
-        for id in self.expiry.poll_expired(self.now_ms(), EXPIRE_AT_ONCE) {
+        let (now, now_ms) = (Instant::now(), self.now_ms());
+        let Some(expiry) = &mut self.expiry else { return };
+        let mut expired = expiry.poll_expired(now_ms, EXPIRE_AT_ONCE);
+        let again = self.unrevoked.take_if(|(at, _)| *at <= now);
+        expired.extend(again.into_iter().flat_map(|(_, ids)| ids));
+        for id in expired {
             debug!(id, "lease expired");
             let command = Command::LeaseRevoke { id };
             let bytes = command.encode();
-            self.enqueue(command, bytes, None);
+            self.propose(command, bytes, None);
         }
     }
 
@@ -394,27 +381,28 @@ impl Server {
         self.started.elapsed().as_millis() as u64
     }
 
-    /// What the disk has begun is answered; what it has not is refused, by dropping it.
+    /// What the disk has begun is answered; the rest is refused, by dropping it.
     async fn finish(mut self) -> anyhow::Result<()> {
         self.outboxes.clear();
-        if let Some((_, done)) = &mut self.in_flight
-            && let Ok(result) = done.await
-        {
-            let bytes = result.context("cannot write the log")?;
-            if !matches!(self.in_flight, Some((InFlight::Rotate, _))) {
-                self.handle_logged(bytes);
-            }
+        self.requests.close();
+        (self.journal.asks)(Ask::Stop);
+        while let Some(event) = self.journal.events.recv().await {
+            self.handle_journal(event)?;
         }
         Ok(())
     }
 }
 
-/// The future, or never.
-async fn wait<F: Future + Unpin>(future: Option<F>) -> F::Output {
-    match future {
-        Some(future) => future.await,
-        None => std::future::pending().await,
+impl Snapshots {
+    /// If another one would be of the same commands, only those who wait want it.
+    fn is_due(&self, applied: u64, data_bytes: u64) -> bool {
+        let too_long = self.log_bytes >= SNAPSHOT_BYTES.max(data_bytes) && applied > self.applied;
+        !self.under_way && (self.wanted || too_long || !self.waiting.is_empty())
     }
+}
+
+fn no_leader() -> Status {
+    Status::unavailable("etcdserver: no leader")
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -13,12 +13,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request as Call, Response, Status, Streaming};
 
-use crate::convert::{self, Answers, share, status};
+use crate::convert::{self, Answers, status};
 use crate::etcd::{self, cluster_server, kv_server, lease_server, maintenance_server};
 use crate::heart::snapshot::Snapshot;
 use crate::heart::types::{LeaseId, NO_LEASE};
 use crate::heart::{Answer, Command, Error};
-use crate::server::{Request, ServerStatus};
+use crate::journal::Standing;
+use crate::local::Local;
+use crate::peers::Peers;
+use crate::request::{Read, Request, ServerStatus};
 
 /// Largest request, etcd's `--max-request-bytes`.
 const MAX_REQUEST_BYTES: usize = 3 << 19;
@@ -30,36 +33,44 @@ const VERSION: &str = "3.5.21";
 const SNAPSHOT_PIECES: usize = 4;
 const KEEP_ALIVES: usize = 16;
 
-/// Who this member is.
+/// Who answers.
 #[derive(Debug, Clone)]
-pub struct Member {
-    pub name: String,
-    pub client_urls: Vec<String>,
-    pub answers: Answers,
+pub struct Identity {
+    pub cluster_id: u64,
+    pub member_id: u64,
+    pub standing: Arc<Standing>,
+}
+
+impl Identity {
+    pub fn answers(&self) -> Answers {
+        let raft_term = self.standing.term.load(Ordering::Relaxed);
+        Answers { cluster_id: self.cluster_id, member_id: self.member_id, raft_term }
+    }
 }
 
 /// The door to the loop. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
-    requests: mpsc::Sender<Request>,
-    member: Arc<Member>,
+    local: Local,
+    peers: Arc<dyn Peers>,
+    identity: Identity,
     /// For choosing leases' numbers and streams'.
     counter: Arc<AtomicU64>,
-}
-
-pub fn stopped<E>(_: E) -> Status {
-    Status::unavailable("etcdserver: server stopped")
 }
 
 type Result<T> = std::result::Result<Response<T>, Status>;
 
 impl Service {
-    pub fn new(requests: mpsc::Sender<Request>, member: Member) -> Self {
-        Service { requests, member: Arc::new(member), counter: Arc::default() }
+    pub fn new(local: Local, peers: Arc<dyn Peers>, identity: Identity) -> Self {
+        Service { local, peers, identity, counter: Arc::default() }
     }
 
-    pub fn answers(&self) -> Answers {
-        self.member.answers
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn answers(&self) -> Answers {
+        self.identity.answers()
     }
 
     pub fn next_number(&self) -> u64 {
@@ -67,16 +78,14 @@ impl Service {
     }
 
     pub async fn send(&self, request: Request) -> std::result::Result<(), Status> {
-        self.requests.send(request).await.map_err(stopped)
+        self.local.send(request).await
     }
 
     async fn ask<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<T>) -> Request,
     ) -> std::result::Result<T, Status> {
-        let (reply, answer) = oneshot::channel();
-        self.send(request(reply)).await?;
-        answer.await.map_err(stopped)
+        self.local.ask(request).await
     }
 
     /// `size` is what the request takes on the wire.
@@ -86,28 +95,23 @@ impl Service {
             return Err(Status::invalid_argument("etcdserver: request is too large"));
         }
         let bytes = command.encode();
-        self.ask(|reply| Request::Write(command, bytes, reply)).await?.map_err(status)
+        self.ask(|reply| Request::Write(command, bytes, reply)).await?
     }
 
     async fn status(&self) -> std::result::Result<ServerStatus, Status> {
         self.ask(Request::Status).await
     }
 
+    /// For answers that say nothing else of the store.
+    async fn header(&self) -> std::result::Result<Option<etcd::ResponseHeader>, Status> {
+        Ok(self.answers().header(self.status().await?.revision))
+    }
+
     /// Random enough that a client's guess does not hit it, and never the same twice.
     fn choose_lease(&self) -> LeaseId {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-        let id = (self.member.answers.member_id << 48) ^ (now << 12) ^ (self.next_number() & 0xfff);
+        let id = (self.identity.member_id << 48) ^ (now << 12) ^ (self.next_number() & 0xfff);
         ((id & (i64::MAX as u64)) as LeaseId).max(1)
-    }
-
-    fn members(&self) -> Vec<etcd::Member> {
-        vec![etcd::Member {
-            id: self.member.answers.member_id,
-            name: self.member.name.clone(),
-            peer_urls: vec!["http://localhost:2380".into()],
-            client_urls: self.member.client_urls.clone(),
-            is_learner: false,
-        }]
     }
 }
 
@@ -121,7 +125,9 @@ impl kv_server::Kv for Service {
     async fn range(&self, call: Call<etcd::RangeRequest>) -> Result<etcd::RangeResponse> {
         let range = convert::range(call.get_ref());
         range.check().map_err(status)?;
-        let answer = self.ask(|reply| Request::Range(Box::new(range), reply)).await?.map_err(status)?;
+        let (range, serializable) = (Box::new(range), call.get_ref().serializable);
+        let read = |reply| Request::Read(Read::Range { range, serializable, reply });
+        let answer = self.ask(read).await??;
         Ok(Response::new(self.answers().range(&answer)))
     }
 
@@ -146,7 +152,9 @@ impl kv_server::Kv for Service {
         let txn = convert::txn(&call).map_err(status)?;
         if txn.is_read_only() {
             txn.check().map_err(status)?;
-            let answer = self.ask(|reply| Request::ReadTxn(txn, reply)).await?.map_err(status)?;
+            let (bytes, serializable) = (call.encoded_len(), convert::is_serializable(&call));
+            let read = |reply| Request::Read(Read::Txn { txn, serializable, bytes, reply });
+            let answer = self.ask(read).await??;
             return Ok(Response::new(self.answers().txn(&answer)));
         }
         match self.write(Command::Txn(txn), call.encoded_len()).await? {
@@ -206,13 +214,10 @@ impl lease_server::Lease for Service {
         let (answer, answers) = mpsc::channel(KEEP_ALIVES);
         tokio::spawn(async move {
             while let Ok(Some(etcd::LeaseKeepAliveRequest { id })) = asked.message().await {
-                let kept = service.ask(|reply| Request::KeepAlive(id, reply)).await;
-                let kept = kept.map(|(revision, ttl)| etcd::LeaseKeepAliveResponse {
-                    header: service.answers().header(revision),
-                    id,
-                    ttl: ttl.unwrap_or(0),
-                });
-                if answer.send(kept).await.is_err() {
+                let kept = service.keep_alive(id).await;
+                // A client whose keep-alive failed begins a stream anew.
+                let failed = kept.is_err();
+                if answer.send(kept).await.is_err() || failed {
                     break;
                 }
             }
@@ -224,21 +229,12 @@ impl lease_server::Lease for Service {
         &self,
         call: Call<etcd::LeaseTimeToLiveRequest>,
     ) -> Result<etcd::LeaseTimeToLiveResponse> {
-        let etcd::LeaseTimeToLiveRequest { id, keys } = call.into_inner();
-        let (revision, lease) = self.ask(|reply| Request::TimeToLive(id, reply)).await?;
-        let mut answer = etcd::LeaseTimeToLiveResponse {
-            header: self.answers().header(revision),
-            id,
-            ttl: -1,
-            ..Default::default()
+        let ask = call.into_inner();
+        let mut answer = match self.peers.time_to_live(ask).await? {
+            Some(answer) => answer,
+            None => self.local.time_to_live(ask).await?,
         };
-        if let Some(lease) = lease {
-            answer.ttl = lease.remaining;
-            answer.granted_ttl = lease.granted;
-            if keys {
-                answer.keys = lease.keys.iter().map(share).collect();
-            }
-        }
+        answer.header = self.header().await?;
         Ok(Response::new(answer))
     }
 
@@ -246,6 +242,17 @@ impl lease_server::Lease for Service {
         let (revision, ids) = self.ask(Request::Leases).await?;
         let leases = ids.into_iter().map(|id| etcd::LeaseStatus { id }).collect();
         Ok(Response::new(etcd::LeaseLeasesResponse { header: self.answers().header(revision), leases }))
+    }
+}
+
+impl Service {
+    async fn keep_alive(&self, id: LeaseId) -> std::result::Result<etcd::LeaseKeepAliveResponse, Status> {
+        let mut answer = match self.peers.keep_alive(id).await? {
+            Some(answer) => answer,
+            None => self.local.keep_alive(id).await?,
+        };
+        answer.header = self.header().await?;
+        Ok(answer)
     }
 }
 
@@ -257,22 +264,23 @@ impl maintenance_server::Maintenance for Service {
         if call.get_ref().action() == etcd::alarm_request::AlarmAction::Activate {
             return Err(Status::unimplemented("this store raises no alarms"));
         }
-        let header = self.answers().header(self.status().await?.revision);
+        let header = self.header().await?;
         Ok(Response::new(etcd::AlarmResponse { header, alarms: Vec::new() }))
     }
 
     async fn status(&self, _: Call<etcd::StatusRequest>) -> Result<etcd::StatusResponse> {
         let status = Service::status(self).await?;
-        let Answers { member_id, raft_term, .. } = self.answers();
+        let answers = self.answers();
         Ok(Response::new(etcd::StatusResponse {
-            header: self.answers().header(status.revision),
+            header: answers.header(status.revision),
             version: VERSION.into(),
             db_size: status.disk_bytes as i64,
-            leader: member_id,
+            leader: self.identity.standing.leader.load(Ordering::Relaxed),
             raft_index: status.applied,
-            raft_term,
+            raft_term: answers.raft_term,
             raft_applied_index: status.applied,
             db_size_in_use: status.data_bytes as i64,
+            is_learner: self.peers.is_learner(),
             ..Default::default()
         }))
     }
@@ -323,11 +331,8 @@ impl maintenance_server::Maintenance for Service {
     }
 
     async fn move_leader(&self, call: Call<etcd::MoveLeaderRequest>) -> Result<etcd::MoveLeaderResponse> {
-        if call.get_ref().target_id != self.answers().member_id {
-            return Err(Status::failed_precondition("etcdserver: bad leader transferee"));
-        }
-        let header = self.answers().header(Service::status(self).await?.revision);
-        Ok(Response::new(etcd::MoveLeaderResponse { header }))
+        self.peers.move_leader(call.get_ref().target_id).await?;
+        Ok(Response::new(etcd::MoveLeaderResponse { header: self.header().await? }))
     }
 }
 
@@ -370,31 +375,54 @@ impl Service {
     }
 }
 
-const ALONE: &str = "this store is a cluster of one: members cannot be changed";
-
 #[tonic::async_trait]
 impl cluster_server::Cluster for Service {
-    async fn member_add(&self, _: Call<etcd::MemberAddRequest>) -> Result<etcd::MemberAddResponse> {
-        Err(Status::unimplemented(ALONE))
+    async fn member_add(&self, call: Call<etcd::MemberAddRequest>) -> Result<etcd::MemberAddResponse> {
+        let etcd::MemberAddRequest { peer_urls, is_learner } = call.into_inner();
+        let member = Some(self.peers.member_add(peer_urls, is_learner).await?);
+        let (header, members) = self.members().await?;
+        Ok(Response::new(etcd::MemberAddResponse { header, member, members }))
     }
 
-    async fn member_remove(&self, _: Call<etcd::MemberRemoveRequest>) -> Result<etcd::MemberRemoveResponse> {
-        Err(Status::unimplemented(ALONE))
+    async fn member_remove(
+        &self,
+        call: Call<etcd::MemberRemoveRequest>,
+    ) -> Result<etcd::MemberRemoveResponse> {
+        self.peers.member_remove(call.get_ref().id).await?;
+        let (header, members) = self.members().await?;
+        Ok(Response::new(etcd::MemberRemoveResponse { header, members }))
     }
 
-    async fn member_update(&self, _: Call<etcd::MemberUpdateRequest>) -> Result<etcd::MemberUpdateResponse> {
-        Err(Status::unimplemented(ALONE))
+    async fn member_update(
+        &self,
+        call: Call<etcd::MemberUpdateRequest>,
+    ) -> Result<etcd::MemberUpdateResponse> {
+        let etcd::MemberUpdateRequest { id, peer_urls } = call.into_inner();
+        self.peers.member_update(id, peer_urls).await?;
+        let (header, members) = self.members().await?;
+        Ok(Response::new(etcd::MemberUpdateResponse { header, members }))
     }
 
-    async fn member_list(&self, _: Call<etcd::MemberListRequest>) -> Result<etcd::MemberListResponse> {
-        let header = self.answers().header(self.status().await?.revision);
-        Ok(Response::new(etcd::MemberListResponse { header, members: self.members() }))
+    async fn member_list(&self, call: Call<etcd::MemberListRequest>) -> Result<etcd::MemberListResponse> {
+        let members = self.peers.members(call.get_ref().linearizable).await?;
+        Ok(Response::new(etcd::MemberListResponse { header: self.header().await?, members }))
     }
 
     async fn member_promote(
         &self,
-        _: Call<etcd::MemberPromoteRequest>,
+        call: Call<etcd::MemberPromoteRequest>,
     ) -> Result<etcd::MemberPromoteResponse> {
-        Err(Status::unimplemented(ALONE))
+        self.peers.member_promote(call.get_ref().id).await?;
+        let (header, members) = self.members().await?;
+        Ok(Response::new(etcd::MemberPromoteResponse { header, members }))
+    }
+}
+
+impl Service {
+    /// After a change of members, which this member has seen done.
+    async fn members(
+        &self,
+    ) -> std::result::Result<(Option<etcd::ResponseHeader>, Vec<etcd::Member>), Status> {
+        Ok((self.header().await?, self.peers.members(false).await?))
     }
 }

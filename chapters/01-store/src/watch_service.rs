@@ -16,8 +16,8 @@ use crate::convert::{self, Answers};
 use crate::etcd::{self, WatchResponse, watch_request::RequestUnion, watch_server};
 use crate::heart::Error;
 use crate::heart::watch::{Delivery, StreamId, What};
-use crate::server::{Request, WINDOW, WatchAsk, outbox};
-use crate::service::{MAX_MESSAGE_BYTES, Service};
+use crate::request::{Request, WINDOW, WatchAsk, outbox};
+use crate::service::{Identity, MAX_MESSAGE_BYTES, Service};
 
 /// Credit goes back in portions of this many events. Less than the window, so a stream whose
 /// client has taken everything always has credit.
@@ -34,7 +34,7 @@ impl watch_server::Watch for Service {
         let flow = Arc::new(Flow::default());
         tokio::spawn(pump(self.clone(), stream, call.into_inner(), flow.clone()));
         let parts = VecDeque::new();
-        Ok(Response::new(Outbox { deliveries, parts, flow, answers: self.answers() }))
+        Ok(Response::new(Outbox { deliveries, parts, flow, identity: self.identity().clone() }))
     }
 }
 
@@ -75,7 +75,7 @@ pub struct Outbox {
     /// Parts of an answer that was too large for one message.
     parts: VecDeque<WatchResponse>,
     flow: Arc<Flow>,
-    answers: Answers,
+    identity: Identity,
 }
 
 impl Stream for Outbox {
@@ -94,7 +94,7 @@ impl Stream for Outbox {
                 self.flow.changed.notify_one();
             }
         }
-        self.parts = respond(&self.answers, delivery);
+        self.parts = respond(self.identity.answers(), delivery);
         Poll::Ready(self.parts.pop_front().map(Ok))
     }
 }
@@ -107,7 +107,7 @@ impl Drop for Outbox {
 }
 
 /// At least one message.
-fn respond(answers: &Answers, delivery: Delivery) -> VecDeque<WatchResponse> {
+fn respond(answers: Answers, delivery: Delivery) -> VecDeque<WatchResponse> {
     let header = answers.header(delivery.revision);
     let mut response = WatchResponse { header, watch_id: delivery.watch, ..Default::default() };
     match delivery.what {
