@@ -26,6 +26,8 @@ pub fn status(error: Error) -> Status {
         Error::Compacted | Error::FutureRevision | Error::LeaseTtlTooLarge => Code::OutOfRange,
         Error::LeaseNotFound => Code::NotFound,
         Error::LeaseExists => Code::FailedPrecondition,
+        Error::NoSpace => Code::ResourceExhausted,
+        Error::Corrupt => Code::DataLoss,
     };
     Status::new(code, error.to_string())
 }

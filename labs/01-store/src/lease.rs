@@ -16,6 +16,8 @@ pub const MAX_TTL: i64 = 9_000_000_000;
 /// Shortest, in seconds. etcd takes one and a half election timeouts, rounded up, so that a change
 /// of leaders cannot outlast a lease; with its defaults that is this.
 pub const MIN_TTL: i64 = 2;
+/// A lease that nobody keeps alive for so long gets a checkpoint: etcd's.
+pub const CHECKPOINT_INTERVAL_MS: u64 = 300_000;
 
 /// The leases that exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct Leases {
 pub struct Lease {
     /// Seconds, as granted.
     pub ttl: i64,
+    /// Seconds that were left at the last checkpoint, 0 for all of them.
+    pub remaining: i64,
     pub keys: BTreeSet<Key>,
 }
 
@@ -56,8 +60,15 @@ impl Leases {
             return Err(Error::LeaseExists);
         }
         let ttl = ttl.max(MIN_TTL);
-        self.leases.insert(id, Lease { ttl, keys: BTreeSet::new() });
+        self.leases.insert(id, Lease { ttl, remaining: 0, keys: BTreeSet::new() });
         Ok(ttl)
+    }
+
+    /// Notes how much time a lease has left. One that is gone needs no time.
+    pub(crate) fn checkpoint(&mut self, id: LeaseId, remaining: i64) {
+        if let Some(lease) = self.leases.get_mut(&id) {
+            lease.remaining = if remaining < lease.ttl { remaining.max(0) } else { 0 };
+        }
     }
 
     #[allow(dead_code, reason = "used by your answer")]
@@ -80,46 +91,68 @@ impl Leases {
 /// clock that never goes back; the caller brings it.
 ///
 /// Order of calls: `handle_grant` when a lease exists, `handle_keep_alive` as they come,
-/// `poll_expired` when [`Self::next_deadline_ms`] has passed, and `handle_revoke` when the lease is
-/// gone. A member that takes charge grants all leases anew: nobody loses a lease to an election.
+/// `poll_expired` when [`Self::next_deadline_ms`] has passed, `poll_checkpoints` when
+/// [`Self::next_checkpoint_ms`] has, and `handle_revoke` when the lease is gone.
+///
+/// A member that takes charge begins with [`Expiry::of`]: nobody loses a lease to an election. Without
+/// checkpoints every election would give a lease of a day another day. But then a lease that is kept
+/// alive must not be ended by the time that an old checkpoint left it: when [`Lease::remaining`] is not
+/// 0, propose a [`LeaseCheckpoint`](crate::Command::LeaseCheckpoint) of 0, and call
+/// `handle_keep_alive` only when that is applied.
 #[derive(Debug, Clone, Default)]
 pub struct Expiry {
     leases: BTreeMap<LeaseId, Timer>,
     queue: BTreeSet<(u64, LeaseId)>,
+    checkpoints: BTreeSet<(u64, LeaseId)>,
 }
 
+#[allow(dead_code, reason = "used by your answer")]
 #[derive(Debug, Clone, Copy)]
 struct Timer {
-    #[allow(dead_code, reason = "used by your answer")]
     ttl: i64,
     deadline_ms: u64,
+    checkpoint_ms: u64,
     /// Handed out by `poll_expired`: there is no way back, the revocation is under way.
-    #[allow(dead_code, reason = "used by your answer")]
     expired: bool,
 }
 
 impl Expiry {
+    /// Of all leases there are, with what was left of them, from `now_ms` on.
+    pub fn of(leases: &Leases, now_ms: u64) -> Self {
+        let mut expiry = Expiry::default();
+        for (id, lease) in leases.iter() {
+            let left = if lease.remaining > 0 { lease.remaining } else { lease.ttl };
+            expiry.start(id, lease.ttl, left, now_ms);
+        }
+        expiry
+    }
+
     /// `ttl` in seconds, as the grant answered it.
     pub fn handle_grant(&mut self, id: LeaseId, ttl: i64, now_ms: u64) {
-        self.handle_revoke(id);
-        let deadline_ms = now_ms.saturating_add(ttl_ms(ttl));
-        self.leases.insert(id, Timer { ttl, deadline_ms, expired: false });
-        self.queue.insert((deadline_ms, id));
+        self.start(id, ttl, ttl, now_ms);
     }
 
     pub fn handle_revoke(&mut self, id: LeaseId) {
         if let Some(timer) = self.leases.remove(&id) {
             self.queue.remove(&(timer.deadline_ms, id));
+            self.checkpoints.remove(&(timer.checkpoint_ms, id));
         }
+    }
+
+    /// Sets the lease's timer to `left` seconds from now, and plans its checkpoint.
+    fn start(&mut self, id: LeaseId, ttl: i64, left: i64, now_ms: u64) {
+        let _ = (&id, &ttl, &left, &now_ms);
+        todo!(
+            "lab 01.6: whatever timer there was is void; note the new deadline and the time of the next checkpoint, which a lease that ends before does not need"
+        )
     }
 
     /// Starts the lease's time anew and returns it, in seconds; `None` when there is no such lease,
     /// or when it has already run out.
     pub fn handle_keep_alive(&mut self, id: LeaseId, now_ms: u64) -> Option<i64> {
-        let _ = (&id, &now_ms);
-        todo!(
-            "lab 01.6: move the deadline to a full time to live from now, in both places; an expired lease stays expired"
-        )
+        let ttl = self.leases.get(&id).filter(|t| !t.expired)?.ttl;
+        self.start(id, ttl, ttl, now_ms);
+        Some(ttl)
     }
 
     /// Whole seconds left.
@@ -144,8 +177,22 @@ impl Expiry {
             "lab 01.6: take due leases off the front of the queue, mark them, and stop at the limit or at the first that still has time"
         )
     }
+
+    pub fn next_checkpoint_ms(&self) -> Option<u64> {
+        self.checkpoints.first().map(|(at, _)| *at)
+    }
+
+    /// At most `limit` leases that nobody has kept alive for a while, and the seconds that they have
+    /// left, rounded up: propose them as a [`LeaseCheckpoint`](crate::Command::LeaseCheckpoint).
+    pub fn poll_checkpoints(&mut self, now_ms: u64, limit: usize) -> Vec<(LeaseId, i64)> {
+        let _ = (&now_ms, &limit);
+        todo!(
+            "lab 01.6: take due checkpoints off the front of their queue, say what is left, and plan each lease's next one if it lives to see it"
+        )
+    }
 }
 
+#[allow(dead_code, reason = "used by your answer")]
 fn ttl_ms(ttl: i64) -> u64 {
     (ttl.max(0) as u64).saturating_mul(1000)
 }

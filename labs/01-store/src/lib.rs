@@ -68,6 +68,7 @@
 //! Reed's thesis (1978) for the idea of versions; Chubby (OSDI 2006) for why a lock service wants
 //! to be a small file system with events.
 
+pub mod alarm;
 pub mod codec;
 pub mod command;
 pub mod crc;

@@ -40,6 +40,88 @@ pub fn encode_batch(out: &mut Vec<u8>, chain: u32, first: u64, term: u64, comman
     wal::encode(out, chain, Kind::Entries, &e.out)
 }
 
+/// What [`encode_batch`] wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch<'a> {
+    /// Index of the first command.
+    pub first: u64,
+    /// The term of consensus in which they were proposed; on a single node always 1.
+    pub term: u64,
+    /// Still as bytes.
+    pub commands: Vec<&'a [u8]>,
+}
+
+impl<'a> Batch<'a> {
+    /// Of the payload of an `Entries` frame.
+    pub fn decode(payload: &'a [u8]) -> Result<Self, Malformed> {
+        let mut d = Decoder::new(payload);
+        let (first, term) = (d.u64()?, d.u64()?);
+        let commands = d.list(Decoder::slice)?;
+        d.finish()?;
+        Ok(Batch { first, term, commands })
+    }
+}
+
+/// One frame of a log file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// Where it begins in the file.
+    pub at: usize,
+    pub kind: Kind,
+    pub payload: &'a [u8],
+}
+
+/// A log file as it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walked {
+    pub segment: Segment,
+    /// How many frames follow the segment's.
+    pub frames: usize,
+    /// Bytes of the file that are good.
+    pub len: usize,
+    /// There is more: it was being written when it all stopped.
+    pub torn: bool,
+    /// The chain to go on from.
+    pub chain: u32,
+}
+
+/// Reads one log file. `before` is the chain at the end of the file before, if there is one; `each` is
+/// given every frame behind the first, in order. `None`: the crash came before the file had its first
+/// frame.
+pub fn walk<E: From<Damage>>(
+    bytes: &[u8],
+    before: Option<u32>,
+    mut each: impl FnMut(Frame<'_>) -> Result<(), E>,
+) -> Result<Option<Walked>, E> {
+    let damage = |at, why| E::from(Damage { at, why });
+    let mut frames = Frames::new(bytes);
+    let segment = match frames.next_frame()? {
+        Next::Frame { kind: Kind::Segment, payload } => {
+            Segment::decode(payload).map_err(|malformed| damage(0, malformed.0))?
+        }
+        Next::Frame { .. } => return Err(damage(0, "a log file begins with a segment frame")),
+        Next::End | Next::Torn { .. } => return Ok(None),
+    };
+    if before.is_some_and(|chain| chain != segment.chain) {
+        return Err(damage(0, "the file does not follow the one before it"));
+    }
+    let mut count = 0;
+    loop {
+        let at = frames.offset();
+        let torn = match frames.next_frame()? {
+            Next::Frame { kind: kind @ (Kind::Entries | Kind::Raft), payload } => {
+                each(Frame { at, kind, payload })?;
+                count += 1;
+                continue;
+            }
+            Next::Frame { .. } => return Err(damage(at, "the frame has no place in a log")),
+            Next::End => false,
+            Next::Torn { .. } => true,
+        };
+        return Ok(Some(Walked { segment, frames: count, len: at, torn, chain: frames.chain() }));
+    }
+}
+
 /// One command of the log, still as bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry<'a> {
@@ -60,52 +142,35 @@ pub struct Tail {
     pub next: u64,
 }
 
-/// Reads one log file. `before` is how the file before it ended, if there is one; `each` is given
-/// every command in order. `None`: the crash came before the file had its first frame.
+/// Reads one log file that holds nothing but commands: a log without consensus. `before` is how the
+/// file before it ended, if there is one; `each` is given every command in order. `None`: the crash
+/// came before the file had its first frame.
 pub fn replay<E: From<Damage>>(
     bytes: &[u8],
     before: Option<Tail>,
     mut each: impl FnMut(Entry<'_>) -> Result<(), E>,
 ) -> Result<Option<Tail>, E> {
-    let mut frames = Frames::new(bytes);
-    let segment = match frames.next_frame()? {
-        Next::Frame { kind: Kind::Segment, payload } => {
-            Segment::decode(payload).map_err(|m| Damage { at: 0, why: m.0 })?
+    let damage = |at, why| E::from(Damage { at, why });
+    let mut next = before.map(|tail| tail.next);
+    let walked = walk(bytes, before.map(|tail| tail.chain), |frame| {
+        if frame.kind != Kind::Entries {
+            return Err(damage(frame.at, "the frame has no place in this log"));
         }
-        Next::Frame { .. } => {
-            return Err(Damage { at: 0, why: "a log file begins with a segment frame" }.into());
+        let batch = Batch::decode(frame.payload).map_err(|m| damage(frame.at, m.0))?;
+        if next.is_some_and(|next| next != batch.first) {
+            return Err(damage(frame.at, "commands are missing or doubled"));
         }
-        Next::End | Next::Torn { .. } => return Ok(None),
-    };
-    if let Some(before) = before
-        && (before.chain, before.next) != (segment.chain, segment.first)
-    {
-        return Err(Damage { at: 0, why: "the file does not follow the one before it" }.into());
+        next = Some(batch.first + batch.commands.len() as u64);
+        for (index, command) in (batch.first..).zip(batch.commands) {
+            each(Entry { index, term: batch.term, command })?;
+        }
+        Ok(())
+    })?;
+    let Some(walked) = walked else { return Ok(None) };
+    let first = walked.segment.first;
+    if before.is_some_and(|tail| tail.next != first) {
+        return Err(damage(0, "the file does not follow the one before it"));
     }
-    let mut next = segment.first;
-    loop {
-        let at = frames.offset();
-        let damage = |why| E::from(Damage { at, why });
-        match frames.next_frame()? {
-            Next::Frame { kind: Kind::Entries, payload } => {
-                let mut d = Decoder::new(payload);
-                let mut head = || Ok::<_, Malformed>((d.u64()?, d.u64()?, d.u64()?));
-                let (first, term, count) = head().map_err(|m| damage(m.0))?;
-                if first != next {
-                    return Err(damage("commands are missing or doubled"));
-                }
-                for _ in 0..count {
-                    let command = d.slice().map_err(|m| damage(m.0))?;
-                    each(Entry { index: next, term, command })?;
-                    next += 1;
-                }
-                d.finish().map_err(|m| damage(m.0))?;
-            }
-            Next::Frame { .. } => return Err(damage("the frame has no place in a log")),
-            Next::End => return Ok(Some(Tail { len: at, torn: false, chain: frames.chain(), next })),
-            Next::Torn { at } => {
-                return Ok(Some(Tail { len: at, torn: true, chain: frames.chain(), next }));
-            }
-        }
-    }
+    let Walked { len, torn, chain, .. } = walked;
+    Ok(Some(Tail { len, torn, chain, next: next.unwrap_or(first) }))
 }

@@ -1,5 +1,6 @@
 //! Commands: everything that changes the store. They are logged, then applied, in one order.
 
+use crate::alarm::Alarm;
 use crate::error::Error;
 use crate::store::{Store, Writer};
 use crate::txn::{Decided, DeleteAnswer, DeleteRange, Put, PutAnswer, Txn, TxnAnswer};
@@ -22,6 +23,16 @@ pub enum Command {
     LeaseRevoke {
         id: LeaseId,
     },
+    /// How much time is left to leases: what whoever takes charge of them goes by.
+    LeaseCheckpoint {
+        /// In seconds; 0 for all of the time to live. Leases that do not exist are passed over.
+        leases: Vec<(LeaseId, i64)>,
+    },
+    Alarm {
+        alarm: Alarm,
+        /// Or take it back.
+        raise: bool,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,9 +40,25 @@ pub enum Answer {
     Put(PutAnswer),
     Delete(DeleteAnswer),
     Txn(TxnAnswer),
-    Compact { revision: i64 },
-    LeaseGrant { revision: i64, id: LeaseId, ttl: i64 },
-    LeaseRevoke { revision: i64 },
+    Compact {
+        revision: i64,
+    },
+    LeaseGrant {
+        revision: i64,
+        id: LeaseId,
+        ttl: i64,
+    },
+    LeaseRevoke {
+        revision: i64,
+    },
+    LeaseCheckpoint {
+        revision: i64,
+    },
+    /// `alarm`: the one that was raised or taken back, if there was something to take back.
+    Alarm {
+        revision: i64,
+        alarm: Option<Alarm>,
+    },
 }
 
 /// What a command did.
@@ -49,7 +76,11 @@ impl Command {
             Command::Put(put) => put.check(),
             Command::Delete(delete) => delete.check(),
             Command::Txn(txn) => txn.check(),
-            Command::Compact { .. } | Command::LeaseGrant { .. } | Command::LeaseRevoke { .. } => Ok(()),
+            Command::Compact { .. }
+            | Command::LeaseGrant { .. }
+            | Command::LeaseRevoke { .. }
+            | Command::LeaseCheckpoint { .. }
+            | Command::Alarm { .. } => Ok(()),
         }
     }
 }
@@ -58,6 +89,9 @@ impl Store {
     /// Does a command. The outcome, errors included, depends on nothing but the store and the
     /// command.
     pub fn apply(&mut self, command: &Command) -> Applied {
+        if let Err(e) = self.alarms.check(command) {
+            return Applied { answer: Err(e), events: Vec::new() };
+        }
         let answer = match command {
             Command::Put(put) => match put.check_against(self) {
                 Ok(()) => return self.write(|w| put.apply(w).map(Answer::Put)),
@@ -82,8 +116,16 @@ impl Store {
                 let revision = self.revision();
                 Answer::LeaseGrant { revision, id: *id, ttl }
             }),
+            Command::LeaseCheckpoint { leases } => {
+                leases.iter().for_each(|(id, remaining)| self.leases.checkpoint(*id, *remaining));
+                Ok(Answer::LeaseCheckpoint { revision: self.revision() })
+            }
             Command::Compact { revision } => {
                 self.compact(*revision).map(|()| Answer::Compact { revision: self.revision() })
+            }
+            Command::Alarm { alarm, raise } => {
+                let alarm = self.alarms.set(*alarm, *raise);
+                Ok(Answer::Alarm { revision: self.revision(), alarm })
             }
         };
         Applied { answer, events: Vec::new() }

@@ -1,10 +1,11 @@
 //! Commands as bytes: what is logged, and what consensus will carry without looking inside.
 
+use crate::alarm::{Alarm, AlarmKind};
 use crate::codec::{Decoder, Encoder, Malformed};
 use crate::command::Command;
 use crate::range::{Range, SortOrder, SortTarget};
 use crate::txn::{Compare, DeleteRange, Is, Op, Put, Target, Txn};
-use crate::types::{KeyRange, RangeEnd};
+use crate::types::{KeyRange, LeaseId, RangeEnd};
 
 /// Transactions nest at most as deep as their operations allow; bytes must not nest deeper.
 const MAX_DEPTH: usize = crate::txn::MAX_TXN_OPS + 1;
@@ -38,6 +39,15 @@ impl Command {
                 e.out.push(6);
                 e.i64(*id);
             }
+            Command::LeaseCheckpoint { leases } => {
+                e.out.push(7);
+                encode_times(&mut e, leases);
+            }
+            Command::Alarm { alarm, raise } => {
+                e.out.push(8);
+                encode_alarm(&mut e, alarm);
+                e.bool(*raise);
+            }
         }
         e.out
     }
@@ -51,11 +61,36 @@ impl Command {
             4 => Command::Compact { revision: d.i64()? },
             5 => Command::LeaseGrant { id: d.i64()?, ttl: d.i64()? },
             6 => Command::LeaseRevoke { id: d.i64()? },
+            7 => Command::LeaseCheckpoint { leases: decode_times(&mut d)? },
+            8 => Command::Alarm { alarm: decode_alarm(&mut d)?, raise: d.bool()? },
             _ => return Err(Malformed("an unknown command")),
         };
         d.finish()?;
         Ok(command)
     }
+}
+
+/// Leases, and seconds for each.
+pub(crate) fn encode_times(e: &mut Encoder, leases: &[(LeaseId, i64)]) {
+    e.list(leases, |e, (id, seconds)| {
+        e.i64(*id);
+        e.i64(*seconds);
+    });
+}
+
+pub(crate) fn decode_times(d: &mut Decoder<'_>) -> Result<Vec<(LeaseId, i64)>, Malformed> {
+    d.list(|d| Ok((d.i64()?, d.i64()?)))
+}
+
+pub(crate) fn encode_alarm(e: &mut Encoder, alarm: &Alarm) {
+    e.u64(alarm.member);
+    e.out.push(alarm.kind as u8);
+}
+
+pub(crate) fn decode_alarm(d: &mut Decoder<'_>) -> Result<Alarm, Malformed> {
+    let member = d.u64()?;
+    let kind = AlarmKind::from_byte(d.u8()?).ok_or(Malformed("an unknown alarm"))?;
+    Ok(Alarm { member, kind })
 }
 
 fn encode_keys(e: &mut Encoder, keys: &KeyRange) {

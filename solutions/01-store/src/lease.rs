@@ -16,6 +16,8 @@ pub const MAX_TTL: i64 = 9_000_000_000;
 /// Shortest, in seconds. etcd takes one and a half election timeouts, rounded up, so that a change
 /// of leaders cannot outlast a lease; with its defaults that is this.
 pub const MIN_TTL: i64 = 2;
+/// A lease that nobody keeps alive for so long gets a checkpoint: etcd's.
+pub const CHECKPOINT_INTERVAL_MS: u64 = 300_000;
 
 /// The leases that exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct Leases {
 pub struct Lease {
     /// Seconds, as granted.
     pub ttl: i64,
+    /// Seconds that were left at the last checkpoint, 0 for all of them.
+    pub remaining: i64,
     pub keys: BTreeSet<Key>,
 }
 
@@ -56,8 +60,15 @@ impl Leases {
             return Err(Error::LeaseExists);
         }
         let ttl = ttl.max(MIN_TTL);
-        self.leases.insert(id, Lease { ttl, keys: BTreeSet::new() });
+        self.leases.insert(id, Lease { ttl, remaining: 0, keys: BTreeSet::new() });
         Ok(ttl)
+    }
+
+    /// Notes how much time a lease has left. One that is gone needs no time.
+    pub(crate) fn checkpoint(&mut self, id: LeaseId, remaining: i64) {
+        if let Some(lease) = self.leases.get_mut(&id) {
+            lease.remaining = if remaining < lease.ttl { remaining.max(0) } else { 0 };
+        }
     }
 
     // lab:given
@@ -86,49 +97,74 @@ impl Leases {
 /// clock that never goes back; the caller brings it.
 ///
 /// Order of calls: `handle_grant` when a lease exists, `handle_keep_alive` as they come,
-/// `poll_expired` when [`Self::next_deadline_ms`] has passed, and `handle_revoke` when the lease is
-/// gone. A member that takes charge grants all leases anew: nobody loses a lease to an election.
+/// `poll_expired` when [`Self::next_deadline_ms`] has passed, `poll_checkpoints` when
+/// [`Self::next_checkpoint_ms`] has, and `handle_revoke` when the lease is gone.
+///
+/// A member that takes charge begins with [`Expiry::of`]: nobody loses a lease to an election. Without
+/// checkpoints every election would give a lease of a day another day. But then a lease that is kept
+/// alive must not be ended by the time that an old checkpoint left it: when [`Lease::remaining`] is not
+/// 0, propose a [`LeaseCheckpoint`](crate::Command::LeaseCheckpoint) of 0, and call
+/// `handle_keep_alive` only when that is applied.
 #[derive(Debug, Clone, Default)]
 pub struct Expiry {
     leases: BTreeMap<LeaseId, Timer>,
     queue: BTreeSet<(u64, LeaseId)>,
+    checkpoints: BTreeSet<(u64, LeaseId)>,
 }
 
+// lab:given
 #[derive(Debug, Clone, Copy)]
 struct Timer {
-    // lab:given
     ttl: i64,
     deadline_ms: u64,
+    checkpoint_ms: u64,
     /// Handed out by `poll_expired`: there is no way back, the revocation is under way.
-    // lab:given
     expired: bool,
 }
 
 impl Expiry {
+    /// Of all leases there are, with what was left of them, from `now_ms` on.
+    pub fn of(leases: &Leases, now_ms: u64) -> Self {
+        let mut expiry = Expiry::default();
+        for (id, lease) in leases.iter() {
+            let left = if lease.remaining > 0 { lease.remaining } else { lease.ttl };
+            expiry.start(id, lease.ttl, left, now_ms);
+        }
+        expiry
+    }
+
     /// `ttl` in seconds, as the grant answered it.
     pub fn handle_grant(&mut self, id: LeaseId, ttl: i64, now_ms: u64) {
-        self.handle_revoke(id);
-        let deadline_ms = now_ms.saturating_add(ttl_ms(ttl));
-        self.leases.insert(id, Timer { ttl, deadline_ms, expired: false });
-        self.queue.insert((deadline_ms, id));
+        self.start(id, ttl, ttl, now_ms);
     }
 
     pub fn handle_revoke(&mut self, id: LeaseId) {
         if let Some(timer) = self.leases.remove(&id) {
             self.queue.remove(&(timer.deadline_ms, id));
+            self.checkpoints.remove(&(timer.checkpoint_ms, id));
         }
+    }
+
+    /// Sets the lease's timer to `left` seconds from now, and plans its checkpoint.
+    fn start(&mut self, id: LeaseId, ttl: i64, left: i64, now_ms: u64) {
+        // lab:begin 01.6 whatever timer there was is void; note the new deadline and the time of the next checkpoint, which a lease that ends before does not need
+        self.handle_revoke(id);
+        let deadline_ms = now_ms.saturating_add(ttl_ms(left));
+        let checkpoint_ms = now_ms.saturating_add(CHECKPOINT_INTERVAL_MS);
+        self.leases.insert(id, Timer { ttl, deadline_ms, checkpoint_ms, expired: false });
+        self.queue.insert((deadline_ms, id));
+        if checkpoint_ms < deadline_ms {
+            self.checkpoints.insert((checkpoint_ms, id));
+        }
+        // lab:end
     }
 
     /// Starts the lease's time anew and returns it, in seconds; `None` when there is no such lease,
     /// or when it has already run out.
     pub fn handle_keep_alive(&mut self, id: LeaseId, now_ms: u64) -> Option<i64> {
-        // lab:begin 01.6 move the deadline to a full time to live from now, in both places; an expired lease stays expired
-        let timer = self.leases.get_mut(&id).filter(|t| !t.expired)?;
-        self.queue.remove(&(timer.deadline_ms, id));
-        timer.deadline_ms = now_ms.saturating_add(ttl_ms(timer.ttl));
-        self.queue.insert((timer.deadline_ms, id));
-        Some(timer.ttl)
-        // lab:end
+        let ttl = self.leases.get(&id).filter(|t| !t.expired)?.ttl;
+        self.start(id, ttl, ttl, now_ms);
+        Some(ttl)
     }
 
     /// Whole seconds left.
@@ -163,8 +199,34 @@ impl Expiry {
         expired
         // lab:end
     }
+
+    pub fn next_checkpoint_ms(&self) -> Option<u64> {
+        self.checkpoints.first().map(|(at, _)| *at)
+    }
+
+    /// At most `limit` leases that nobody has kept alive for a while, and the seconds that they have
+    /// left, rounded up: propose them as a [`LeaseCheckpoint`](crate::Command::LeaseCheckpoint).
+    pub fn poll_checkpoints(&mut self, now_ms: u64, limit: usize) -> Vec<(LeaseId, i64)> {
+        // lab:begin 01.6 take due checkpoints off the front of their queue, say what is left, and plan each lease's next one if it lives to see it
+        let mut due = Vec::new();
+        while due.len() < limit {
+            let Some((at, id)) = self.checkpoints.first().copied().filter(|(at, _)| *at <= now_ms) else {
+                break;
+            };
+            self.checkpoints.remove(&(at, id));
+            let Some(timer) = self.leases.get_mut(&id).filter(|t| t.deadline_ms > now_ms) else { continue };
+            timer.checkpoint_ms = now_ms.saturating_add(CHECKPOINT_INTERVAL_MS);
+            if timer.checkpoint_ms < timer.deadline_ms {
+                self.checkpoints.insert((timer.checkpoint_ms, id));
+            }
+            due.push((id, (timer.deadline_ms - now_ms).div_ceil(1000) as i64));
+        }
+        due
+        // lab:end
+    }
 }
 
+// lab:given
 fn ttl_ms(ttl: i64) -> u64 {
     (ttl.max(0) as u64).saturating_mul(1000)
 }

@@ -1,12 +1,18 @@
 //! The whole store as frames, and back.
 //!
-//! A snapshot file is: one `Snapshot` frame with the numbers, `Leases`, as many `Records` frames as
-//! it takes, and `End`. A file without its end is damaged, whatever it holds.
+//! ```text
+//!   Snapshot │ Extra? │ Leases │ Checkpoints? │ Alarms? │ Records … │ End
+//! ```
+//!
+//! What has a question mark is there only if there is something to say; of records there are as many
+//! frames as it takes. A file without its end is damaged, whatever it holds.
 
 use std::sync::Arc;
 
+use crate::alarm::Alarm;
 use crate::codec::{Decoder, Encoder, Malformed};
 use crate::crc;
+use crate::encoding::{decode_alarm, decode_times, encode_alarm, encode_times};
 use crate::store::Store;
 use crate::types::{LeaseId, NO_LEASE, Record, Revision};
 use crate::wal::{self, Kind};
@@ -21,17 +27,27 @@ pub struct Snapshot {
     pub applied: u64,
     pub revision: i64,
     pub compacted: i64,
+    /// What others than the store want kept with it; the store does not look into it.
+    pub extra: Vec<u8>,
+    /// Times to live.
     leases: Vec<(LeaseId, i64)>,
+    /// Seconds left, where they are fewer.
+    checkpoints: Vec<(LeaseId, i64)>,
+    alarms: Vec<Alarm>,
     records: Vec<Arc<Record>>,
 }
 
 impl Snapshot {
     pub fn of(store: &Store, applied: u64) -> Self {
+        let remaining = store.leases().iter().map(|(id, lease)| (id, lease.remaining));
         Snapshot {
             applied,
             revision: store.revision(),
             compacted: store.compacted(),
+            extra: Vec::new(),
             leases: store.leases().iter().map(|(id, lease)| (id, lease.ttl)).collect(),
+            checkpoints: remaining.filter(|(_, seconds)| *seconds > 0).collect(),
+            alarms: store.alarms.iter().collect(),
             records: store.retained(),
         }
     }
@@ -42,11 +58,13 @@ impl Snapshot {
         head.u64(self.applied);
         head.i64(self.revision);
         head.i64(self.compacted);
+        let extra = Encoder { out: self.extra.clone() };
         let mut leases = Encoder::default();
-        leases.list(&self.leases, |e, (id, ttl)| {
-            e.i64(*id);
-            e.i64(*ttl);
-        });
+        encode_times(&mut leases, &self.leases);
+        let mut checkpoints = Encoder::default();
+        encode_times(&mut checkpoints, &self.checkpoints);
+        let mut alarms = Encoder::default();
+        alarms.list(&self.alarms, encode_alarm);
         let mut end = Encoder::default();
         end.u64(self.records.len() as u64);
         let mut rest = self.records.as_slice();
@@ -59,9 +77,15 @@ impl Snapshot {
             }
             (!chunk.out.is_empty()).then_some((Kind::Records, chunk))
         });
-        let start = [(Kind::Snapshot, head), (Kind::Leases, leases)];
+        let start = [
+            Some((Kind::Snapshot, head)),
+            (!self.extra.is_empty()).then_some((Kind::Extra, extra)),
+            Some((Kind::Leases, leases)),
+            (!self.checkpoints.is_empty()).then_some((Kind::Checkpoints, checkpoints)),
+            (!self.alarms.is_empty()).then_some((Kind::Alarms, alarms)),
+        ];
         let mut chain = 0;
-        start.into_iter().chain(records).chain([(Kind::End, end)]).map(move |(kind, payload)| {
+        start.into_iter().flatten().chain(records).chain([(Kind::End, end)]).map(move |(kind, payload)| {
             let mut frame = Vec::new();
             chain = wal::encode(&mut frame, chain, kind, &payload.out);
             frame
@@ -110,28 +134,57 @@ fn decode_record(d: &mut Decoder<'_>) -> Result<Record, Malformed> {
 pub struct Loader {
     store: Store,
     applied: u64,
-    frames: usize,
+    extra: Vec<u8>,
+    /// The last frame's.
+    place: Option<Place>,
     records: u64,
-    ended: bool,
+}
+
+/// A frame's place in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Head,
+    Extra,
+    Leases,
+    Checkpoints,
+    Alarms,
+    Records,
+    End,
 }
 
 impl Loader {
     pub fn handle_frame(&mut self, kind: Kind, payload: &[u8]) -> Result<(), Malformed> {
+        let place = Place::of(kind).filter(|place| self.allows(*place));
+        let place = place.ok_or(Malformed("a frame out of place"))?;
+        self.place = Some(place);
         let mut d = Decoder::new(payload);
-        match (kind, self.frames) {
-            _ if self.ended => return Err(Malformed("there is something behind the end")),
-            (Kind::Snapshot, 0) => {
+        match place {
+            Place::Head => {
                 self.applied = d.u64()?;
                 let (revision, compacted) = (d.i64()?, d.i64()?);
                 self.store.load_header(revision, compacted);
             }
-            (Kind::Leases, 1) => {
-                for (id, ttl) in d.list(|d| Ok((d.i64()?, d.i64()?)))? {
+            Place::Extra => {
+                self.extra = payload.to_vec();
+                return Ok(());
+            }
+            Place::Leases => {
+                for (id, ttl) in decode_times(&mut d)? {
                     let granted = self.store.leases.grant(id, ttl);
                     granted.map_err(|_| Malformed("a lease that cannot be"))?;
                 }
             }
-            (Kind::Records, 2..) => {
+            Place::Checkpoints => {
+                for (id, remaining) in decode_times(&mut d)? {
+                    self.store.leases.checkpoint(id, remaining);
+                }
+            }
+            Place::Alarms => {
+                for alarm in d.list(decode_alarm)? {
+                    self.store.alarms.set(alarm, true);
+                }
+            }
+            Place::Records => {
                 while !d.is_empty() {
                     let record = decode_record(&mut d)?;
                     if record.revision.main > self.store.revision() {
@@ -141,21 +194,32 @@ impl Loader {
                     self.records += 1;
                 }
             }
-            (Kind::End, 2..) => {
+            Place::End => {
                 if d.u64()? != self.records {
                     return Err(Malformed("records are missing"));
                 }
-                self.ended = true;
             }
-            _ => return Err(Malformed("a frame out of place")),
         }
-        self.frames += 1;
         d.finish()
+    }
+
+    /// Frames come in the order of their places. Those that every snapshot has must have come.
+    fn allows(&self, place: Place) -> bool {
+        match self.place {
+            None => place == Place::Head,
+            Some(Place::Records) => place >= Place::Records,
+            Some(last) => last < place && (last >= Place::Leases || place <= Place::Leases),
+        }
+    }
+
+    /// What was kept with the store; empty if nothing was.
+    pub fn extra(&self) -> &[u8] {
+        &self.extra
     }
 
     /// The store, and the index of the last command in it.
     pub fn finish(mut self) -> Result<(Store, u64), Malformed> {
-        if !self.ended {
+        if self.place != Some(Place::End) {
             return Err(Malformed("the snapshot has no end"));
         }
         self.store.loaded();
@@ -165,5 +229,20 @@ impl Loader {
             self.store.leases.reattach(&key, NO_LEASE, lease);
         }
         Ok((self.store, self.applied))
+    }
+}
+
+impl Place {
+    fn of(kind: Kind) -> Option<Place> {
+        match kind {
+            Kind::Snapshot => Some(Place::Head),
+            Kind::Extra => Some(Place::Extra),
+            Kind::Leases => Some(Place::Leases),
+            Kind::Checkpoints => Some(Place::Checkpoints),
+            Kind::Alarms => Some(Place::Alarms),
+            Kind::Records => Some(Place::Records),
+            Kind::End => Some(Place::End),
+            Kind::Segment | Kind::Entries | Kind::Raft => None,
+        }
     }
 }

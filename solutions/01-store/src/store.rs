@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use crate::alarm::Alarms;
 use crate::error::Error;
 use crate::history::History;
 use crate::lease::Leases;
@@ -19,6 +20,7 @@ pub struct Store {
     revision: i64,
     compacted: i64,
     pub(crate) leases: Leases,
+    pub(crate) alarms: Alarms,
     size: u64,
 }
 
@@ -37,6 +39,7 @@ impl Store {
             revision: 1,
             compacted: -1,
             leases: Leases::default(),
+            alarms: Alarms::default(),
             size: 0,
         }
     }
@@ -57,6 +60,10 @@ impl Store {
 
     pub fn leases(&self) -> &Leases {
         &self.leases
+    }
+
+    pub fn alarms(&self) -> &Alarms {
+        &self.alarms
     }
 
     /// Reads.

@@ -20,7 +20,7 @@
 
 use crate::crc;
 
-/// The version of everything in a frame.
+/// The version of the frame itself.
 pub const FORMAT: u8 = 1;
 pub const HEADER_LEN: usize = 13;
 /// A header, and the mark after the payload. Both marks are not zero, so that a frame's share of
@@ -30,7 +30,8 @@ const FIRST: u8 = 0xC7;
 const LAST: u8 = 0x5A;
 const SECTOR: usize = 512;
 
-/// What a frame holds.
+/// What a frame holds. A kind's payload keeps its form for ever: what is new gets a kind of its own, so
+/// that older programs refuse it and newer ones read what is old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
@@ -44,13 +45,30 @@ pub enum Kind {
     Records = 5,
     /// A snapshot is complete.
     End = 6,
+    /// In a snapshot: what others than the store keep with it. In a log: what they did. Chapter 02 has
+    /// its members and its log there, and its own encoding.
+    Extra = 7,
+    Raft = 8,
+    /// Leases that have not all of their time left.
+    Checkpoints = 9,
+    Alarms = 10,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Kind> {
-        [Kind::Segment, Kind::Entries, Kind::Snapshot, Kind::Leases, Kind::Records, Kind::End]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        const KINDS: [Kind; 10] = [
+            Kind::Segment,
+            Kind::Entries,
+            Kind::Snapshot,
+            Kind::Leases,
+            Kind::Records,
+            Kind::End,
+            Kind::Extra,
+            Kind::Raft,
+            Kind::Checkpoints,
+            Kind::Alarms,
+        ];
+        KINDS.into_iter().find(|kind| *kind as u8 == byte)
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use crate::heart::types::KeyRange;
 use crate::heart::{Command, crc};
 use crate::model::holds;
-use crate::random::{command, key};
+use crate::random::{alarming, key};
 
 #[test]
 fn the_checksum_is_crc_32c() {
@@ -28,12 +28,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..Default::default() })]
 
     #[test]
-    fn a_command_is_the_same_after_writing_and_reading(command in command()) {
+    fn a_command_is_the_same_after_writing_and_reading(command in alarming()) {
         prop_assert_eq!(Command::decode(&command.encode()), Ok(command));
     }
 
     #[test]
-    fn a_command_cut_short_is_malformed(command in command()) {
+    fn a_command_cut_short_is_malformed(command in alarming()) {
         let bytes = command.encode();
         for cut in 0..bytes.len() {
             prop_assert!(Command::decode(&bytes[..cut]).is_err());

@@ -1,8 +1,9 @@
 //! A store so simple that it is plainly right: it keeps a whole copy of everything for each
 //! revision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::heart::alarm::{Alarm, AlarmKind};
 use crate::heart::range::{Range, SortOrder, SortTarget};
 use crate::heart::txn::{Compare, DeleteRange, Op, Put, Target, Txn};
 use crate::heart::types::{Event, KeyRange, RangeEnd, Record};
@@ -59,7 +60,9 @@ pub struct Model {
     states: Vec<State>,
     pub changes: Vec<Change>,
     pub compacted: i64,
-    pub leases: BTreeMap<i64, i64>,
+    /// Time to live, and what was left at the last checkpoint.
+    pub leases: BTreeMap<i64, (i64, i64)>,
+    pub alarms: BTreeSet<Alarm>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -80,6 +83,8 @@ pub enum Did {
     Compact,
     Grant { ttl: i64 },
     Revoke { revision: i64 },
+    Checkpoint,
+    Alarm(Option<Alarm>),
 }
 
 pub fn holds(keys: &KeyRange, key: &[u8]) -> bool {
@@ -93,7 +98,13 @@ pub fn holds(keys: &KeyRange, key: &[u8]) -> bool {
 
 impl Model {
     pub fn new() -> Self {
-        Model { states: vec![State::new()], changes: Vec::new(), compacted: -1, leases: BTreeMap::new() }
+        Model {
+            states: vec![State::new()],
+            changes: Vec::new(),
+            compacted: -1,
+            leases: BTreeMap::new(),
+            alarms: BTreeSet::new(),
+        }
     }
 
     pub fn revision(&self) -> i64 {
@@ -117,6 +128,7 @@ impl Model {
 
     pub fn apply(&mut self, command: &Command) -> Result<Did, Error> {
         command.check()?;
+        self.check_alarms(command)?;
         match command {
             Command::Put(put) => {
                 self.check_lease(put)?;
@@ -167,7 +179,7 @@ impl Model {
             Command::LeaseGrant { ttl, .. } if *ttl > 9_000_000_000 => Err(Error::LeaseTtlTooLarge),
             Command::LeaseGrant { id, .. } if self.leases.contains_key(id) => Err(Error::LeaseExists),
             Command::LeaseGrant { id, ttl } => {
-                self.leases.insert(*id, (*ttl).max(2));
+                self.leases.insert(*id, ((*ttl).max(2), 0));
                 Ok(Did::Grant { ttl: (*ttl).max(2) })
             }
             Command::LeaseRevoke { id } => {
@@ -180,7 +192,36 @@ impl Model {
                 self.commit(draft);
                 Ok(Did::Revoke { revision })
             }
+            Command::LeaseCheckpoint { leases } => {
+                for (id, left) in leases {
+                    self.leases.entry(*id).and_modify(|(ttl, remaining)| {
+                        *remaining = if (1..*ttl).contains(left) { *left } else { 0 };
+                    });
+                }
+                Ok(Did::Checkpoint)
+            }
+            Command::Alarm { alarm, raise: true } => {
+                self.alarms.insert(*alarm);
+                Ok(Did::Alarm(Some(*alarm)))
+            }
+            Command::Alarm { alarm, raise: false } => {
+                Ok(Did::Alarm(self.alarms.remove(alarm).then_some(*alarm)))
+            }
         }
+    }
+
+    fn check_alarms(&self, command: &Command) -> Result<(), Error> {
+        let raised = |kind| self.alarms.iter().any(|alarm| alarm.kind == kind);
+        let grows = match command {
+            Command::Put(_) | Command::LeaseGrant { .. } => true,
+            Command::Txn(txn) => format!("{txn:?}").contains("Put(Put {"),
+            _ => false,
+        };
+        let about = matches!(command, Command::Alarm { .. } | Command::LeaseCheckpoint { .. });
+        if !about && raised(AlarmKind::Corrupt) {
+            return Err(Error::Corrupt);
+        }
+        if grows && raised(AlarmKind::NoSpace) { Err(Error::NoSpace) } else { Ok(()) }
     }
 
     pub fn attached(&self, lease: i64) -> Vec<Vec<u8>> {

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::heart::Command;
+use crate::heart::alarm::{Alarm, AlarmKind};
 use crate::heart::range::{Range, SortOrder, SortTarget};
 use crate::heart::txn::{Compare, DeleteRange, Is, Op, OpAnswer, Put, Target, Txn, TxnAnswer};
 use crate::heart::types::{KeyRange, RangeEnd};
@@ -144,7 +145,7 @@ pub fn write() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// Everything.
+/// Everything but alarms.
 pub fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         8 => leased_put().prop_map(Command::Put),
@@ -153,11 +154,20 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => compact(),
         1 => (0..4i64, 0..9i64).prop_map(|(id, ttl)| Command::LeaseGrant { id, ttl }),
         1 => (0..4i64).prop_map(|id| Command::LeaseRevoke { id }),
+        1 => vec((0..4i64, -1..9i64), 0..3).prop_map(|leases| Command::LeaseCheckpoint { leases }),
     ]
 }
 
+/// Alarms too, though most of what follows one is refused.
+pub fn alarming() -> impl Strategy<Value = Command> {
+    let kind = prop_oneof![5 => Just(AlarmKind::NoSpace), 1 => Just(AlarmKind::Corrupt)];
+    let alarm = (1..3u64, kind, prop::bool::weighted(0.4))
+        .prop_map(|(member, kind, raise)| Command::Alarm { alarm: Alarm { member, kind }, raise });
+    prop_oneof![8 => command(), 1 => alarm]
+}
+
 pub fn history(most: usize) -> impl Strategy<Value = Vec<Command>> {
-    vec(command(), 0..most)
+    vec(alarming(), 0..most)
 }
 
 /// Does a command on both and compares what came of it. Returns the events.
@@ -192,6 +202,8 @@ fn did(answer: Answer) -> Did {
         Answer::Compact { .. } => Did::Compact,
         Answer::LeaseGrant { ttl, .. } => Did::Grant { ttl },
         Answer::LeaseRevoke { revision } => Did::Revoke { revision },
+        Answer::LeaseCheckpoint { .. } => Did::Checkpoint,
+        Answer::Alarm { alarm, .. } => Did::Alarm(alarm),
     }
 }
 

@@ -142,6 +142,8 @@ impl Session {
             Answer::Compact { revision } => format!("  rev {revision}: compacted\n"),
             Answer::LeaseGrant { revision, id, ttl } => format!("  rev {revision}: lease {id} for {ttl} s\n"),
             Answer::LeaseRevoke { revision } => format!("  rev {revision}: revoked\n"),
+            Answer::LeaseCheckpoint { revision } => format!("  rev {revision}: noted\n"),
+            Answer::Alarm { revision, alarm } => format!("  rev {revision}: {alarm:?}\n"),
         };
         self.out.push_str(&shown);
     }

@@ -130,9 +130,13 @@ proptest! {
         for command in &history {
             both(&mut store, &mut model, command)?;
         }
-        let held: BTreeMap<_, Vec<_>> =
-            store.leases().iter().map(|(id, l)| (id, l.keys.iter().map(|k| k.to_vec()).collect())).collect();
-        let expected: BTreeMap<_, Vec<_>> = model.leases.keys().map(|id| (*id, model.attached(*id))).collect();
+        let held = store.leases().iter().map(|(id, l)| {
+            (id, (l.ttl, l.remaining, l.keys.iter().map(|k| k.to_vec()).collect()))
+        });
+        let expected =
+            model.leases.iter().map(|(id, (ttl, remaining))| (*id, (*ttl, *remaining, model.attached(*id))));
+        let held: BTreeMap<i64, (i64, i64, Vec<_>)> = held.collect();
+        let expected: BTreeMap<_, _> = expected.collect();
         prop_assert_eq!(held, expected);
     }
 

@@ -1,6 +1,7 @@
 use graded::graded;
 use proptest::prelude::*;
 
+use crate::heart::codec::Malformed;
 use crate::heart::log::{Segment, Tail, encode_batch, replay};
 use crate::heart::snapshot::{Loader, Snapshot};
 use crate::heart::txn::{DeleteRange, Op, Put, Txn};
@@ -253,16 +254,24 @@ proptest! {
     fn a_snapshot_that_is_not_whole_is_refused(history in history(20)) {
         let mut store = Store::new();
         history.iter().filter(|c| c.check().is_ok()).for_each(|c| drop(store.apply(c)));
-        let frames: Vec<_> = Snapshot::of(&store, 5).frames().collect();
+        let mut snapshot = Snapshot::of(&store, 5);
+        snapshot.extra = b"members".to_vec();
+        let frames: Vec<_> = snapshot.frames().collect();
         let load = |frames: &[Vec<u8>]| {
-            let mut loader = Loader::default();
+            let (mut loader, mut chain) = (Loader::default(), 0);
             for frame in frames {
-                let kind = wal::decode_header(frame.first_chunk().expect("a header")).expect("a header").kind;
-                loader.handle_frame(kind, &frame[HEADER_LEN..frame.len() - 1])?;
+                let header = wal::decode_header(frame.first_chunk().expect("a header")).expect("a header");
+                let rest = &frame[HEADER_LEN..];
+                if !wal::is_intact(&header, chain, rest) {
+                    return Err(Malformed("it does not follow"));
+                }
+                loader.handle_frame(header.kind, &rest[..header.len])?;
+                chain = header.checksum;
             }
-            loader.finish()
+            let extra = loader.extra().to_vec();
+            loader.finish().map(|(_, applied)| (applied, extra))
         };
-        prop_assert!(load(&frames).is_ok());
+        prop_assert_eq!(load(&frames), Ok((5, b"members".to_vec())));
         for missing in 0..frames.len() {
             let mut fewer = frames.clone();
             fewer.remove(missing);
