@@ -14,6 +14,7 @@
 //!
 //! One command a file. [`place`] knows where things lie, [`needs`] what a machine must have.
 
+mod bench;
 mod book;
 mod cargo;
 mod chapters;
@@ -27,6 +28,7 @@ mod kubectl;
 mod labs;
 mod mutants;
 mod needs;
+mod oracle;
 mod place;
 mod say;
 mod setup;
@@ -111,6 +113,8 @@ enum Verb {
     VerifyLabs(verify::Args),
     /// How many deliberate faults a chapter's suite notices
     Mutants(mutants::Args),
+    /// Measure the store beside a real etcd
+    Bench(bench::Args),
     /// Run a program within limits and walls: the examiner's own
     #[command(hide = true)]
     Jail(Rest),
@@ -161,6 +165,7 @@ fn run(verb: Option<Verb>, rest: &[OsString]) -> anyhow::Result<ExitCode> {
         Verb::SyncLabs(args) => labs::sync::run(&place, &args),
         Verb::VerifyLabs(args) => verify::run(&place, &args),
         Verb::Mutants(args) => mutants::run(&place, &args),
+        Verb::Bench(args) => bench::run(&place, &args),
         Verb::Jail(_) => Ok(exam::jail::keep(rest)),
     }
 }

@@ -12,7 +12,7 @@ use crate::cargo::{self, Artifact};
 use crate::chapters::Chapter;
 use crate::place::Place;
 use crate::test_log::{self, Line};
-use crate::{say, setup};
+use crate::{oracle, say, setup};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -134,6 +134,10 @@ fn run_tests(place: &Place, long: bool, selected: &[String], artifacts: &[Artifa
         if std::env::var_os("PROPTEST_CASES").is_none() {
             command.env("PROPTEST_CASES", "1024");
         }
+    }
+    match oracle::etcd(place) {
+        Ok(etcd) => drop(command.env("PATH", oracle::path_with(&etcd))),
+        Err(why) => println!("{} {why:#}", say::yellow("note:")),
     }
     // Cargo names a program on one stream, the program reports on the other: their order matters.
     let (reader, writer) = std::io::pipe()?;
