@@ -1,6 +1,13 @@
-//! Judges the core of chapter 02. Each step has a module.
+//! Judges the core of chapter 02. Each step has a module; `cluster` is members, disks and a network in
+//! one thread.
 
 #[cfg(feature = "lab")]
-use consensus_lab as _;
+use consensus_lab as heart;
 #[cfg(not(feature = "lab"))]
-use consensus_solution as _;
+use consensus_solution as heart;
+
+#[path = "consensus/cluster.rs"]
+mod cluster;
+
+#[path = "consensus/step_2_ready.rs"]
+mod step_2_ready;
