@@ -58,6 +58,37 @@ async fn a_watch_survives_the_store_and_loses_nothing() {
     assert_eq!(watch.next().await, "DELETED before");
 }
 
+/// The store is behind a protocol, so another one that speaks it may take its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_etcd_may_stand_under_the_server() {
+    let Some(cluster) = Cluster::start_on_etcd().await else {
+        println!("SKIPPED: there is no etcd here");
+        return;
+    };
+    let admin = cluster.admin();
+    let mut watch = admin.watch(&format!("{MAPS}?watch=true&resourceVersion=0")).await;
+    let (status, made) = admin.post(MAPS, json!({ "metadata": { "name": "c" }, "data": { "a": "1" } })).await;
+    assert_eq!(status, 201, "{made}");
+    assert_eq!(watch.next().await, "ADDED c");
+    let patch = json!({ "data": { "b": "2" } });
+    let (status, patched) = admin.patch(&format!("{MAPS}/c"), "application/merge-patch+json", patch).await;
+    assert_eq!((status, &patched["data"]), (200, &json!({ "a": "1", "b": "2" })));
+    assert_eq!(watch.next().await, "MODIFIED c");
+    let (status, late) = admin.put(&format!("{MAPS}/c"), made).await;
+    assert_eq!((status, &late["reason"]), (409, &json!("Conflict")), "{late}");
+    for name in ["d", "e"] {
+        admin.post(MAPS, json!({ "metadata": { "name": name } })).await;
+        assert_eq!(watch.next().await, format!("ADDED {name}"));
+    }
+    let (_, page) = admin.get(&format!("{MAPS}?limit=2")).await;
+    let token = page["metadata"]["continue"].as_str().expect("there is more");
+    let (_, rest) = admin.get(&format!("{MAPS}?limit=2&continue={token}")).await;
+    assert_eq!(rest["items"].as_array().map(Vec::len), Some(1), "{rest}");
+    let (status, _) = admin.delete(&format!("{MAPS}/c")).await;
+    assert_eq!(status, 200);
+    assert_eq!(watch.next().await, "DELETED c");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_of_one_list_are_one_state() {
     let cluster = Cluster::start().await;

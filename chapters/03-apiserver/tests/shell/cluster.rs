@@ -1,6 +1,7 @@
 //! A store and an API server in this process, and clients for them.
 
 use bytes::Bytes;
+use clap::Parser as _;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use std::net::TcpListener;
 use std::os::fd::IntoRawFd as _;
 use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,10 +23,17 @@ use tokio::runtime::Runtime;
 /// Longer than anything here takes; a test that waits for ever fails instead.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+#[derive(clap::Parser)]
+struct StoreArgs {
+    #[command(flatten)]
+    store: store::Args,
+}
+
 pub struct Cluster {
     directory: tempfile::TempDir,
-    store_socket: TcpListener,
+    store_socket: Option<TcpListener>,
     store: Option<Runtime>,
+    etcd: Option<Child>,
     server: Option<Runtime>,
     pub address: String,
 }
@@ -57,6 +66,37 @@ fn certificates(directory: &std::path::Path) {
 impl Cluster {
     /// Both run, and what the cluster starts with is there.
     pub async fn start() -> Cluster {
+        let mut cluster = Cluster::begin().await;
+        cluster.start_store();
+        cluster.ready().await;
+        cluster
+    }
+
+    /// The same on a real etcd, if this machine has one.
+    pub async fn start_on_etcd() -> Option<Cluster> {
+        let mut cluster = Cluster::begin().await;
+        let client = cluster.store_socket.as_ref().expect("it is new").local_addr().expect("an address");
+        let client = format!("http://{client}");
+        // It opens its own sockets, on ports that were free just now.
+        let free = TcpListener::bind("127.0.0.1:0").expect("a socket");
+        let peer = format!("http://{}", free.local_addr().expect("an address"));
+        drop(free);
+        cluster.store_socket = None;
+        let etcd = std::process::Command::new("etcd")
+            .arg("--data-dir")
+            .arg(cluster.directory.path().join("etcd"))
+            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+            .args(["--initial-cluster", &format!("default={peer}"), "--log-level", "error"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        cluster.etcd = Some(etcd.ok()?);
+        cluster.ready().await;
+        Some(cluster)
+    }
+
+    async fn begin() -> Cluster {
         let directory = tempfile::tempdir().expect("a directory");
         certificates(directory.path());
         let store_socket = TcpListener::bind("127.0.0.1:0").expect("a socket");
@@ -84,34 +124,39 @@ impl Cluster {
         };
         let server = Runtime::new().expect("a runtime");
         server.spawn(async move { apiserver::serve(args, std::future::pending()).await.expect("serves") });
-        let mut cluster = Cluster { directory, store_socket, store: None, server: Some(server), address };
-        cluster.start_store();
-        let admin = cluster.admin();
+        Cluster {
+            directory,
+            store_socket: Some(store_socket),
+            store: None,
+            etcd: None,
+            server: Some(server),
+            address,
+        }
+    }
+
+    async fn ready(&self) {
+        let admin = self.admin();
         let ready = async {
             while admin.get_text("/readyz").await.0 != 200 {
                 tokio::task::yield_now().await
             }
         };
         tokio::time::timeout(PATIENCE, ready).await.expect("the server becomes ready");
-        cluster
     }
 
     /// The store's socket stays with us, as it stays with the sandbox's first process.
     pub fn start_store(&mut self) {
-        let socket = self.store_socket.try_clone().expect("a socket");
-        let args = store::Args {
-            name: "default".into(),
-            data_dir: Some(self.directory.path().join("store")),
-            listen_client_urls: Vec::new(),
-            advertise_client_urls: Vec::new(),
-            listen_fd: vec![socket.into_raw_fd()],
-            cert_file: None,
-            key_file: None,
-            trusted_ca_file: None,
-            client_cert_auth: false,
-        };
+        let socket = self.store_socket.as_ref().expect("the store is ours").try_clone().expect("a socket");
+        let data = self.directory.path().join("store").display().to_string();
+        let args = StoreArgs::parse_from([
+            "store",
+            "--data-dir",
+            &data,
+            "--listen-fd",
+            &socket.into_raw_fd().to_string(),
+        ]);
         let runtime = Runtime::new().expect("a runtime");
-        runtime.spawn(async move { store::run(args).await.expect("serves") });
+        runtime.spawn(async move { store::run(args.store).await.expect("serves") });
         self.store = Some(runtime);
     }
 
@@ -158,6 +203,11 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         for runtime in [self.store.take(), self.server.take()].into_iter().flatten() {
             runtime.shutdown_background();
+        }
+        if let Some(mut etcd) = self.etcd.take() {
+            // It may be gone already.
+            let _ = etcd.kill();
+            let _ = etcd.wait();
         }
     }
 }
