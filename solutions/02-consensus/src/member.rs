@@ -227,8 +227,11 @@ impl Member {
         self.node.mut_store().compact(meta, keep);
     }
 
-    /// What consensus remembers at `index`, an applied one that no snapshot is newer than, to be kept
-    /// beside the store's snapshot.
+    /// What consensus remembers at `index`, to be kept beside the store's snapshot.
+    ///
+    /// # Errors
+    /// When `index` is not applied yet, or the last snapshot is newer; also one that the leader sent and
+    /// that is being written.
     pub fn snapshot_meta(&self, index: u64) -> Result<SnapshotMeta, Error> {
         if index > self.applied {
             return Err(Error::Malformed(format!("index {index} is not applied yet")));
@@ -292,6 +295,12 @@ impl Member {
         self.state.members.peers().cloned().collect()
     }
 
+    /// Index of the last entry that had its turn, whether it was a command or not. A store that has applied
+    /// every command that was handed out may call its snapshot one of this index.
+    pub fn applied(&self) -> u64 {
+        self.applied
+    }
+
     /// This member is the only voter: whatever it has applied is the truth.
     pub fn is_alone(&self) -> bool {
         self.state.members.voters().map(|peer| peer.id).eq([self.config.id])
@@ -300,6 +309,11 @@ impl Member {
     /// This member was a member once and is not any more.
     pub fn is_removed(&self) -> bool {
         self.state.members.is_removed(self.config.id)
+    }
+
+    /// All who were members once and are not any more: an id is never used again.
+    pub fn removed(&self) -> Vec<MemberId> {
+        self.state.members.removed().collect()
     }
 
     /// After each call into the `raft` crate: the next election is this core's to time, and a new leader

@@ -49,6 +49,10 @@ impl Membership {
         self.removed.contains(&id)
     }
 
+    pub fn removed(&self) -> impl Iterator<Item = MemberId> {
+        self.removed.iter().copied()
+    }
+
     /// Whether these members can make this change.
     pub fn check(&self, change: &Change) -> Result<(), Error> {
         let known = |id: &MemberId| self.get(*id).ok_or(Error::MemberNotFound);

@@ -40,7 +40,9 @@ pub(crate) fn log(config: &Config, persisted: Persisted) -> Result<(Log, Option<
     if !no_members || bootstrap.is_empty() {
         return Ok((log, None));
     }
-    if !bootstrap.iter().any(|peer| peer.id == config.id) || (last > 0 && bootstrap.len() > 1) {
+    // A restored snapshot is the same for all of them, a log is one member's own.
+    let has_entries = last > log.snapshot().index;
+    if !bootstrap.iter().any(|peer| peer.id == config.id) || (has_entries && bootstrap.len() > 1) {
         return malformed("the members of the new cluster do not fit to what is on disk".to_owned());
     }
     let entries = founding(bootstrap, last, last_term.max(1));

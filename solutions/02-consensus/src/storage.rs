@@ -37,10 +37,12 @@ impl Storage for Log {
     }
 
     /// Asked for when a follower needs an entry that is gone. A snapshot from before this cluster knew its
-    /// members (of chapter 01) is of no use to anyone else: a new one is wanted.
-    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+    /// members (of chapter 01) is of no use to anyone else, one from before it knew this follower is refused
+    /// by it: a new one is wanted.
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
         let meta = Log::snapshot(self);
-        if meta.state.is_empty() || meta.index < request_index {
+        let knows = State::decode(&meta.state).is_ok_and(|state| state.members.get(to).is_some());
+        if !knows || meta.index < request_index {
             self.snapshot_wanted.set(true);
             return Err(StorageError::SnapshotTemporarilyUnavailable.into());
         }

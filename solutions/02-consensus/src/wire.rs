@@ -61,8 +61,12 @@ pub(crate) fn check(raw: &Raw, me: MemberId, node: &RawNode<Log>) -> Result<bool
             if lost { refuse("it speaks of entries that are not here") } else { Ok(true) }
         }
         MessageType::MsgAppendResponse => {
-            let ahead = raw.term == raft.term && !raw.reject && raw.index > raft.raft_log.last_index();
-            if ahead { refuse("it has entries that the leader has not") } else { Ok(true) }
+            let leads = raft.state == StateRole::Leader && raw.term == raft.term;
+            if leads && !raw.reject && raw.index > raft.raft_log.last_index() {
+                refuse("it has entries that the leader has not")
+            } else {
+                Ok(true)
+            }
         }
         MessageType::MsgSnapshot => check_snapshot(raw).map_or_else(refuse, |()| Ok(true)),
         MessageType::MsgPropose => {

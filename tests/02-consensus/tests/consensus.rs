@@ -6,6 +6,8 @@ use consensus_lab as heart;
 #[cfg(not(feature = "lab"))]
 use consensus_solution as heart;
 
+#[path = "consensus/chaos.rs"]
+mod chaos;
 #[path = "consensus/cluster.rs"]
 mod cluster;
 

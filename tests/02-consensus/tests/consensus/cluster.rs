@@ -78,6 +78,14 @@ pub struct Cluster {
     pub cut: BTreeSet<(MemberId, MemberId)>,
     /// All actions, for goldens.
     pub trace: Vec<String>,
+    /// Every snapshot that was ever made: its members and sessions, and the commands in it.
+    files: BTreeMap<u64, (SnapshotMeta, Vec<Committed>)>,
+    /// What was applied at each index by whoever was first.
+    pub truth: BTreeMap<u64, Bytes>,
+    /// The greatest index at which a client was answered.
+    acked: u64,
+    /// What each read must see at least.
+    floors: BTreeMap<(MemberId, u64), u64>,
     next: u64,
 }
 
@@ -148,7 +156,8 @@ impl Cluster {
     /// All that is not on disk is gone, also what is on its way to it.
     pub fn crash(&mut self, id: MemberId) {
         let node = self.nodes.remove(&id).unwrap_or_else(|| panic!("member {id} does not run"));
-        self.network.retain(|(_, message)| message.to != id);
+        self.lose(|_, to| to == id);
+        self.floors.retain(|(reader, _), _| *reader != id);
         self.start(id, node.disk, &node.bootstrap);
     }
 
@@ -211,19 +220,26 @@ impl Cluster {
                     if let Some(number) = command.number {
                         let before = node.answered.insert(number, command.index);
                         assert_eq!(before, None, "proposal {number} is answered twice");
+                        self.acked = self.acked.max(command.index);
                     }
+                    let truth = self.truth.entry(command.index).or_insert(command.command.clone());
+                    assert_eq!(*truth, command.command, "members apply different things at one index");
                     node.store.push(command);
                 }
             }
             Action::Restore(meta) => {
-                let of = |node: &Node| (node.disk.snapshot == meta).then(|| node.disk.kept.clone());
-                let kept = of(node).filter(|kept| !kept.is_empty());
-                let kept = kept.or_else(|| self.nodes.values().find_map(of)).unwrap_or_default();
-                let node = self.node(id);
-                node.disk.kept = kept.clone();
-                node.store = kept;
+                assert_eq!(meta, node.disk.snapshot, "a snapshot is restored that is not on disk");
+                node.store = node.disk.kept.clone();
             }
-            Action::Readable { number, index } => node.readable.push((number, index)),
+            Action::Readable { number, index } => {
+                let last = node.store.last().map_or(0, |last| last.index);
+                assert!(index <= last, "a read must wait for {index}, but the store is given {last}");
+                for (_, floor) in self.floors.range((id, 0)..=(id, number)) {
+                    assert!(index >= *floor, "a read sees {index}, but {floor} was answered before it");
+                }
+                self.floors.retain(|read, _| *read <= (id, 0) || *read > (id, number));
+                node.readable.push((number, index));
+            }
             Action::Refuse { what, why } => node.refused.push((what, why)),
             Action::Changed { number } => {
                 node.changed.insert(number);
@@ -235,9 +251,14 @@ impl Cluster {
 
     /// The disk has what was given to it.
     pub fn write(&mut self, id: MemberId) {
-        let node = self.node(id);
+        let node = self.nodes.get_mut(&id).expect("it runs");
         if let Some(persist) = node.unwritten.take() {
             node.disk.write(&persist);
+            if let Some(snapshot) = &persist.snapshot {
+                let (meta, kept) = &self.files[&snapshot.index];
+                assert_eq!(meta, snapshot, "members disagree on what a snapshot holds");
+                node.disk.kept = kept.clone();
+            }
             node.member.handle_persisted(persist.number);
         }
     }
@@ -322,6 +343,7 @@ impl Cluster {
     pub fn read(&mut self, id: MemberId) -> u64 {
         self.next += 1;
         let number = self.next;
+        self.floors.insert((id, number), self.acked);
         self.node(id).member.handle_read(number);
         self.act(id);
         number
@@ -338,7 +360,7 @@ impl Cluster {
 
     /// The store of a member makes a snapshot of all that it has applied.
     pub fn snapshot(&mut self, id: MemberId) -> SnapshotMeta {
-        let node = self.node(id);
+        let node = self.nodes.get_mut(&id).expect("it runs");
         let index = node.store.last().map_or(0, |last| last.index);
         let meta = node.member.snapshot_meta(index).expect("what is applied has a state");
         node.disk.snapshot = meta.clone();
@@ -346,6 +368,9 @@ impl Cluster {
         node.disk.entries.retain(|entry| entry.index > index);
         node.snapshot_wanted = false;
         node.member.handle_snapshot_made(meta.clone());
+        let file = (meta.clone(), node.store.clone());
+        let before = self.files.insert(index, file);
+        assert!(before.is_none_or(|(before, _)| before == meta), "members remember different things");
         self.act(id);
         meta
     }
@@ -361,7 +386,20 @@ impl Cluster {
         for other in self.nodes.keys().filter(|other| **other != id) {
             self.cut.extend([(id, *other), (*other, id)]);
         }
-        self.network.retain(|(from, message)| *from != id && message.to != id);
+        self.lose(|from, to| from == id || to == id);
+    }
+
+    /// Loses messages that are on their way. Who sent a snapshot notices.
+    fn lose(&mut self, which: impl Fn(MemberId, MemberId) -> bool) {
+        for (from, message) in std::mem::take(&mut self.network) {
+            if !which(from, message.to) {
+                self.network.push_back((from, message));
+            } else if message.snapshot.is_some()
+                && let Some(sender) = self.nodes.get_mut(&from)
+            {
+                sender.member.handle_snapshot_sent(message.to, false);
+            }
+        }
     }
 
     pub fn heal(&mut self) {

@@ -19,3 +19,16 @@ fn three_members_elect_commit_and_read() {
         println!("{line}");
     }
 }
+
+#[test]
+fn chaos() {
+    use crate::chaos::{run, Mix};
+    let from: u64 = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+    let count: u64 = std::env::var("COUNT").ok().and_then(|s| s.parse().ok()).unwrap_or(300);
+    for seed in from..from + count {
+        println!("seed {seed}");
+        let n = seed % 4;
+        let mix = Mix { lose: 50, double: 50, reorder: 300, crash: if n > 0 { 5 } else { 0 }, slow: n > 1, snapshot: if n > 0 { 10 } else { 0 }, partition: if n > 1 {4} else {0}, change: if n > 2 { 10 } else { 0 }, transfer: 5 };
+        run(seed, 1500, mix);
+    }
+}
