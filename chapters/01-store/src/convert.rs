@@ -28,6 +28,7 @@ pub fn status(error: Error) -> Status {
         Error::LeaseExists => Code::FailedPrecondition,
         Error::NoSpace => Code::ResourceExhausted,
         Error::Corrupt => Code::DataLoss,
+        Error::Auth(error) => return crate::auth::status(error),
     };
     Status::new(code, error.to_string())
 }

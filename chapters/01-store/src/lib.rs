@@ -53,6 +53,7 @@ pub use store_lab as heart;
 #[cfg(not(feature = "lab"))]
 pub use store_solution as heart;
 
+mod auth;
 mod convert;
 pub mod disk;
 pub mod etcd;

@@ -69,6 +69,7 @@
 //! to be a small file system with events.
 
 pub mod alarm;
+pub mod auth;
 pub mod codec;
 pub mod command;
 pub mod crc;

@@ -1,7 +1,7 @@
 //! The whole store as frames, and back.
 //!
 //! ```text
-//!   Snapshot │ Extra? │ Leases │ Checkpoints? │ Alarms? │ Records … │ End
+//!   Snapshot │ Extra? │ Leases │ Checkpoints? │ Alarms? │ Auth? │ Records … │ End
 //! ```
 //!
 //! What has a question mark is there only if there is something to say; of records there are as many
@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use crate::alarm::Alarm;
+use crate::auth::Auth;
 use crate::codec::{Decoder, Encoder, Malformed};
 use crate::crc;
 use crate::encoding::{decode_alarm, decode_times, encode_alarm, encode_times};
@@ -34,6 +35,7 @@ pub struct Snapshot {
     /// Seconds left, where they are fewer.
     checkpoints: Vec<(LeaseId, i64)>,
     alarms: Vec<Alarm>,
+    auth: Auth,
     records: Vec<Arc<Record>>,
 }
 
@@ -48,6 +50,7 @@ impl Snapshot {
             leases: store.leases().iter().map(|(id, lease)| (id, lease.ttl)).collect(),
             checkpoints: remaining.filter(|(_, seconds)| *seconds > 0).collect(),
             alarms: store.alarms.iter().collect(),
+            auth: store.auth.clone(),
             records: store.retained(),
         }
     }
@@ -65,6 +68,8 @@ impl Snapshot {
         encode_times(&mut checkpoints, &self.checkpoints);
         let mut alarms = Encoder::default();
         alarms.list(&self.alarms, encode_alarm);
+        let mut auth = Encoder::default();
+        self.auth.encode(&mut auth);
         let mut end = Encoder::default();
         end.u64(self.records.len() as u64);
         let mut rest = self.records.as_slice();
@@ -83,6 +88,7 @@ impl Snapshot {
             Some((Kind::Leases, leases)),
             (!self.checkpoints.is_empty()).then_some((Kind::Checkpoints, checkpoints)),
             (!self.alarms.is_empty()).then_some((Kind::Alarms, alarms)),
+            (self.auth != Auth::default()).then_some((Kind::Auth, auth)),
         ];
         let mut chain = 0;
         start.into_iter().flatten().chain(records).chain([(Kind::End, end)]).map(move |(kind, payload)| {
@@ -148,6 +154,7 @@ enum Place {
     Leases,
     Checkpoints,
     Alarms,
+    Auth,
     Records,
     End,
 }
@@ -184,6 +191,7 @@ impl Loader {
                     self.store.alarms.set(alarm, true);
                 }
             }
+            Place::Auth => self.store.auth = Auth::decode(&mut d)?,
             Place::Records => {
                 while !d.is_empty() {
                     let record = decode_record(&mut d)?;
@@ -240,6 +248,7 @@ impl Place {
             Kind::Leases => Some(Place::Leases),
             Kind::Checkpoints => Some(Place::Checkpoints),
             Kind::Alarms => Some(Place::Alarms),
+            Kind::Auth => Some(Place::Auth),
             Kind::Records => Some(Place::Records),
             Kind::End => Some(Place::End),
             Kind::Segment | Kind::Entries | Kind::Raft => None,

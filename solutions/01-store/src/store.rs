@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::alarm::Alarms;
+use crate::auth::Auth;
 use crate::error::Error;
 use crate::history::History;
 use crate::lease::Leases;
@@ -21,6 +22,7 @@ pub struct Store {
     compacted: i64,
     pub(crate) leases: Leases,
     pub(crate) alarms: Alarms,
+    pub(crate) auth: Auth,
     size: u64,
 }
 
@@ -40,6 +42,7 @@ impl Store {
             compacted: -1,
             leases: Leases::default(),
             alarms: Alarms::default(),
+            auth: Auth::default(),
             size: 0,
         }
     }
@@ -64,6 +67,11 @@ impl Store {
 
     pub fn alarms(&self) -> &Alarms {
         &self.alarms
+    }
+
+    /// Users, roles and what they may do.
+    pub fn auth(&self) -> &Auth {
+        &self.auth
     }
 
     /// Reads.

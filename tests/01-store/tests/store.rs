@@ -6,6 +6,8 @@ use store_lab as heart;
 #[cfg(not(feature = "lab"))]
 use store_solution as heart;
 
+#[path = "store/auth.rs"]
+mod auth;
 #[path = "store/given.rs"]
 mod given;
 #[path = "store/model.rs"]

@@ -207,6 +207,7 @@ impl Model {
             Command::Alarm { alarm, raise: false } => {
                 Ok(Did::Alarm(self.alarms.remove(alarm).then_some(*alarm)))
             }
+            Command::Auth(_) | Command::As(..) => unreachable!("nobody changes users here"),
         }
     }
 

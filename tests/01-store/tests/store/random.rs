@@ -204,6 +204,7 @@ fn did(answer: Answer) -> Did {
         Answer::LeaseRevoke { revision } => Did::Revoke { revision },
         Answer::LeaseCheckpoint { .. } => Did::Checkpoint,
         Answer::Alarm { alarm, .. } => Did::Alarm(alarm),
+        Answer::Auth { .. } => unreachable!("nobody changes users here"),
     }
 }
 

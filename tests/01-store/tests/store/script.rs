@@ -144,6 +144,7 @@ impl Session {
             Answer::LeaseRevoke { revision } => format!("  rev {revision}: revoked\n"),
             Answer::LeaseCheckpoint { revision } => format!("  rev {revision}: noted\n"),
             Answer::Alarm { revision, alarm } => format!("  rev {revision}: {alarm:?}\n"),
+            Answer::Auth { revision } => format!("  rev {revision}\n"),
         };
         self.out.push_str(&shown);
     }
