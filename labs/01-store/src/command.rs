@@ -1,6 +1,7 @@
 //! Commands: everything that changes the store. They are logged, then applied, in one order.
 
 use crate::alarm::Alarm;
+use crate::auth::{AuthCommand, Caller};
 use crate::error::Error;
 use crate::store::{Store, Writer};
 use crate::txn::{Decided, DeleteAnswer, DeleteRange, Put, PutAnswer, Txn, TxnAnswer};
@@ -33,6 +34,11 @@ pub enum Command {
         /// Or take it back.
         raise: bool,
     },
+    /// Of users, roles and permissions.
+    Auth(AuthCommand),
+    /// A command, and who asked for it. Needed while authentication is on; without it a command is
+    /// nobody's.
+    As(Caller, Box<Command>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +65,9 @@ pub enum Answer {
         revision: i64,
         alarm: Option<Alarm>,
     },
+    Auth {
+        revision: i64,
+    },
 }
 
 /// What a command did.
@@ -80,7 +89,17 @@ impl Command {
             | Command::LeaseGrant { .. }
             | Command::LeaseRevoke { .. }
             | Command::LeaseCheckpoint { .. }
-            | Command::Alarm { .. } => Ok(()),
+            | Command::Alarm { .. }
+            | Command::Auth(_) => Ok(()),
+            Command::As(_, command) => command.check(),
+        }
+    }
+
+    /// Who asked, and for what.
+    pub fn unsigned(&self) -> (Option<&Caller>, &Command) {
+        match self {
+            Command::As(caller, command) => (Some(caller), command.unsigned().1),
+            command => (None, command),
         }
     }
 }
@@ -89,7 +108,9 @@ impl Store {
     /// Does a command. The outcome, errors included, depends on nothing but the store and the
     /// command.
     pub fn apply(&mut self, command: &Command) -> Applied {
-        if let Err(e) = self.alarms.check(command) {
+        let (caller, command) = command.unsigned();
+        let allowed = self.auth.check(caller, command, &self.leases).map_err(Error::from);
+        if let Err(e) = allowed.and_then(|()| self.alarms.check(command)) {
             return Applied { answer: Err(e), events: Vec::new() };
         }
         let answer = match command {
@@ -127,6 +148,11 @@ impl Store {
                 let alarm = self.alarms.set(*alarm, *raise);
                 Ok(Answer::Alarm { revision: self.revision(), alarm })
             }
+            Command::Auth(command) => {
+                let done = self.auth.apply(command).map_err(Error::from);
+                done.map(|()| Answer::Auth { revision: self.revision() })
+            }
+            Command::As(..) => unreachable!("nobody's command is left"),
         };
         Applied { answer, events: Vec::new() }
     }

@@ -1,6 +1,7 @@
 //! Commands as bytes: what is logged, and what consensus will carry without looking inside.
 
 use crate::alarm::{Alarm, AlarmKind};
+use crate::auth::{AuthCommand, Caller};
 use crate::codec::{Decoder, Encoder, Malformed};
 use crate::command::Command;
 use crate::range::{Range, SortOrder, SortTarget};
@@ -12,19 +13,38 @@ const MAX_DEPTH: usize = crate::txn::MAX_TXN_OPS + 1;
 
 impl Command {
     pub fn encode(&self) -> Vec<u8> {
-        let mut e = Encoder::default();
+        let mut e = Encoder { out: Vec::with_capacity(self.weight() + 64) };
+        self.encode_to(&mut e);
+        e.out
+    }
+
+    /// About how many bytes it carries.
+    fn weight(&self) -> usize {
+        let put = |put: &Put| put.key.len() + put.value.len() + 16;
+        match self {
+            Command::Put(p) => put(p),
+            Command::Txn(txn) => {
+                let ops = txn.success.iter().chain(&txn.failure);
+                ops.map(|op| if let Op::Put(p) = op { put(p) } else { 64 }).sum()
+            }
+            Command::As(_, command) => command.weight(),
+            _ => 0,
+        }
+    }
+
+    fn encode_to(&self, e: &mut Encoder) {
         match self {
             Command::Put(put) => {
                 e.out.push(1);
-                encode_put(&mut e, put);
+                encode_put(e, put);
             }
             Command::Delete(delete) => {
                 e.out.push(2);
-                encode_delete(&mut e, delete);
+                encode_delete(e, delete);
             }
             Command::Txn(txn) => {
                 e.out.push(3);
-                encode_txn(&mut e, txn);
+                encode_txn(e, txn);
             }
             Command::Compact { revision } => {
                 e.out.push(4);
@@ -41,32 +61,51 @@ impl Command {
             }
             Command::LeaseCheckpoint { leases } => {
                 e.out.push(7);
-                encode_times(&mut e, leases);
+                encode_times(e, leases);
             }
             Command::Alarm { alarm, raise } => {
                 e.out.push(8);
-                encode_alarm(&mut e, alarm);
+                encode_alarm(e, alarm);
                 e.bool(*raise);
             }
+            Command::Auth(command) => {
+                e.out.push(9);
+                command.encode(e);
+            }
+            Command::As(caller, command) => {
+                e.out.push(10);
+                caller.encode(e);
+                command.encode_to(e);
+            }
         }
-        e.out
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Command, Malformed> {
         let mut d = Decoder::new(bytes);
-        let command = match d.u8()? {
-            1 => Command::Put(decode_put(&mut d)?),
-            2 => Command::Delete(decode_delete(&mut d)?),
-            3 => Command::Txn(decode_txn(&mut d, MAX_DEPTH)?),
-            4 => Command::Compact { revision: d.i64()? },
-            5 => Command::LeaseGrant { id: d.i64()?, ttl: d.i64()? },
-            6 => Command::LeaseRevoke { id: d.i64()? },
-            7 => Command::LeaseCheckpoint { leases: decode_times(&mut d)? },
-            8 => Command::Alarm { alarm: decode_alarm(&mut d)?, raise: d.bool()? },
-            _ => return Err(Malformed("an unknown command")),
+        let command = match bytes.first() {
+            Some(10) => {
+                d.u8()?;
+                Command::As(Caller::decode(&mut d)?, Box::new(Self::decode_unsigned(&mut d)?))
+            }
+            _ => Self::decode_unsigned(&mut d)?,
         };
         d.finish()?;
         Ok(command)
+    }
+
+    fn decode_unsigned(d: &mut Decoder<'_>) -> Result<Command, Malformed> {
+        Ok(match d.u8()? {
+            1 => Command::Put(decode_put(d)?),
+            2 => Command::Delete(decode_delete(d)?),
+            3 => Command::Txn(decode_txn(d, MAX_DEPTH)?),
+            4 => Command::Compact { revision: d.i64()? },
+            5 => Command::LeaseGrant { id: d.i64()?, ttl: d.i64()? },
+            6 => Command::LeaseRevoke { id: d.i64()? },
+            7 => Command::LeaseCheckpoint { leases: decode_times(d)? },
+            8 => Command::Alarm { alarm: decode_alarm(d)?, raise: d.bool()? },
+            9 => Command::Auth(AuthCommand::decode(d)?),
+            _ => return Err(Malformed("an unknown command")),
+        })
     }
 }
 
@@ -93,7 +132,7 @@ pub(crate) fn decode_alarm(d: &mut Decoder<'_>) -> Result<Alarm, Malformed> {
     Ok(Alarm { member, kind })
 }
 
-fn encode_keys(e: &mut Encoder, keys: &KeyRange) {
+pub(crate) fn encode_keys(e: &mut Encoder, keys: &KeyRange) {
     e.bytes(&keys.start);
     match &keys.end {
         RangeEnd::Single => e.out.push(0),
@@ -105,7 +144,7 @@ fn encode_keys(e: &mut Encoder, keys: &KeyRange) {
     }
 }
 
-fn decode_keys(d: &mut Decoder<'_>) -> Result<KeyRange, Malformed> {
+pub(crate) fn decode_keys(d: &mut Decoder<'_>) -> Result<KeyRange, Malformed> {
     let start = d.bytes()?;
     let end = match d.u8()? {
         0 => RangeEnd::Single,

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::auth::AuthError;
+
 /// Why a request was not done. Nothing has changed when one of these comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Error {
@@ -33,4 +35,6 @@ pub enum Error {
     /// A CORRUPT alarm is raised.
     #[error("etcdserver: corrupt cluster")]
     Corrupt,
+    #[error(transparent)]
+    Auth(#[from] AuthError),
 }

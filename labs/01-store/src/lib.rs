@@ -69,12 +69,14 @@
 //! to be a small file system with events.
 
 pub mod alarm;
+pub mod auth;
 pub mod codec;
 pub mod command;
 pub mod crc;
 mod encoding;
 pub mod error;
 pub mod history;
+mod interest;
 pub mod lease;
 pub mod log;
 pub mod range;

@@ -1,7 +1,7 @@
 //! The whole store as frames, and back.
 //!
 //! ```text
-//!   Snapshot │ Extra? │ Leases │ Checkpoints? │ Alarms? │ Records … │ End
+//!   Snapshot │ Extra? │ Leases │ Checkpoints? │ Alarms? │ Auth? │ Records … │ End
 //! ```
 //!
 //! What has a question mark is there only if there is something to say; of records there are as many
@@ -10,11 +10,12 @@
 use std::sync::Arc;
 
 use crate::alarm::Alarm;
+use crate::auth::Auth;
 use crate::codec::{Decoder, Encoder, Malformed};
 use crate::crc;
 use crate::encoding::{decode_alarm, decode_times, encode_alarm, encode_times};
 use crate::store::Store;
-use crate::types::{LeaseId, NO_LEASE, Record, Revision};
+use crate::types::{Key, LeaseId, NO_LEASE, Record, Revision};
 use crate::wal::{self, Kind};
 
 /// About how large a frame of records is.
@@ -34,6 +35,7 @@ pub struct Snapshot {
     /// Seconds left, where they are fewer.
     checkpoints: Vec<(LeaseId, i64)>,
     alarms: Vec<Alarm>,
+    auth: Auth,
     records: Vec<Arc<Record>>,
 }
 
@@ -48,6 +50,7 @@ impl Snapshot {
             leases: store.leases().iter().map(|(id, lease)| (id, lease.ttl)).collect(),
             checkpoints: remaining.filter(|(_, seconds)| *seconds > 0).collect(),
             alarms: store.alarms.iter().collect(),
+            auth: store.auth.clone(),
             records: store.retained(),
         }
     }
@@ -65,6 +68,8 @@ impl Snapshot {
         encode_times(&mut checkpoints, &self.checkpoints);
         let mut alarms = Encoder::default();
         alarms.list(&self.alarms, encode_alarm);
+        let mut auth = Encoder::default();
+        self.auth.encode(&mut auth);
         let mut end = Encoder::default();
         end.u64(self.records.len() as u64);
         let mut rest = self.records.as_slice();
@@ -83,6 +88,7 @@ impl Snapshot {
             Some((Kind::Leases, leases)),
             (!self.checkpoints.is_empty()).then_some((Kind::Checkpoints, checkpoints)),
             (!self.alarms.is_empty()).then_some((Kind::Alarms, alarms)),
+            (self.auth != Auth::default()).then_some((Kind::Auth, auth)),
         ];
         let mut chain = 0;
         start.into_iter().flatten().chain(records).chain([(Kind::End, end)]).map(move |(kind, payload)| {
@@ -117,8 +123,10 @@ fn encode_record(e: &mut Encoder, record: &Record) {
     }
 }
 
-fn decode_record(d: &mut Decoder<'_>) -> Result<Record, Malformed> {
-    let key = d.bytes()?;
+/// `last` is the key of the record before: if it is the same, so is its memory.
+fn decode_record(d: &mut Decoder<'_>, last: Option<&Key>) -> Result<Record, Malformed> {
+    let key = d.slice()?;
+    let key = last.filter(|last| ***last == *key).cloned().unwrap_or_else(|| key.into());
     let main = d.i64()?;
     let sub = u32::try_from(d.u64()?).map_err(|_| Malformed("a sub revision is too long"))?;
     let revision = Revision { main, sub };
@@ -137,7 +145,7 @@ pub struct Loader {
     extra: Vec<u8>,
     /// The last frame's.
     place: Option<Place>,
-    records: u64,
+    records: Vec<Arc<Record>>,
 }
 
 /// A frame's place in the file.
@@ -148,6 +156,7 @@ enum Place {
     Leases,
     Checkpoints,
     Alarms,
+    Auth,
     Records,
     End,
 }
@@ -162,7 +171,7 @@ impl Loader {
             Place::Head => {
                 self.applied = d.u64()?;
                 let (revision, compacted) = (d.i64()?, d.i64()?);
-                self.store.load_header(revision, compacted);
+                self.store.begin_load(revision, compacted);
             }
             Place::Extra => {
                 self.extra = payload.to_vec();
@@ -184,18 +193,18 @@ impl Loader {
                     self.store.alarms.set(alarm, true);
                 }
             }
+            Place::Auth => self.store.auth = Auth::decode(&mut d)?,
             Place::Records => {
                 while !d.is_empty() {
-                    let record = decode_record(&mut d)?;
+                    let record = decode_record(&mut d, self.records.last().map(|last| &last.key))?;
                     if record.revision.main > self.store.revision() {
                         return Err(Malformed("a record from after the snapshot"));
                     }
-                    self.store.load(Arc::new(record));
-                    self.records += 1;
+                    self.records.push(Arc::new(record));
                 }
             }
             Place::End => {
-                if d.u64()? != self.records {
+                if d.u64()? != self.records.len() as u64 {
                     return Err(Malformed("records are missing"));
                 }
             }
@@ -222,7 +231,7 @@ impl Loader {
         if self.place != Some(Place::End) {
             return Err(Malformed("the snapshot has no end"));
         }
-        self.store.loaded();
+        self.store.load(self.records)?;
         let leased = self.store.live().filter(|r| r.lease != NO_LEASE);
         let leased: Vec<_> = leased.map(|r| (r.key.clone(), r.lease)).collect();
         for (key, lease) in leased {
@@ -240,6 +249,7 @@ impl Place {
             Kind::Leases => Some(Place::Leases),
             Kind::Checkpoints => Some(Place::Checkpoints),
             Kind::Alarms => Some(Place::Alarms),
+            Kind::Auth => Some(Place::Auth),
             Kind::Records => Some(Place::Records),
             Kind::End => Some(Place::End),
             Kind::Segment | Kind::Entries | Kind::Raft => None,

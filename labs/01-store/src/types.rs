@@ -58,14 +58,14 @@ pub struct Event {
 }
 
 /// A set of neighbouring keys, as requests name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyRange {
     pub start: Key,
     pub end: RangeEnd,
 }
 
 /// Where a [`KeyRange`] stops.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RangeEnd {
     /// The range is its start key alone.
     Single,

@@ -52,11 +52,13 @@ pub enum Kind {
     /// Leases that have not all of their time left.
     Checkpoints = 9,
     Alarms = 10,
+    /// Users and roles.
+    Auth = 11,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Kind> {
-        const KINDS: [Kind; 10] = [
+        const KINDS: [Kind; 11] = [
             Kind::Segment,
             Kind::Entries,
             Kind::Snapshot,
@@ -67,6 +69,7 @@ impl Kind {
             Kind::Raft,
             Kind::Checkpoints,
             Kind::Alarms,
+            Kind::Auth,
         ];
         KINDS.into_iter().find(|kind| *kind as u8 == byte)
     }

@@ -17,10 +17,12 @@
 //! unsynced (and keeps a third, of victims, which credit makes needless).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use crate::error::Error;
+use crate::interest::{Address, Interest, Interests};
 use crate::store::Store;
-use crate::types::{Event, Key, KeyRange, RangeEnd, Record};
+use crate::types::{Event, KeyRange};
 
 pub type StreamId = u64;
 /// A client's number for one of its watchers; unique within a stream.
@@ -64,9 +66,9 @@ impl WatchSpec {
     }
 
     #[allow(dead_code, reason = "used by your answer")]
-    fn wants(&self, record: &Record) -> bool {
-        let unwanted = if record.is_tombstone() { self.no_delete } else { self.no_put };
-        !unwanted && self.keys.contains(&record.key)
+    fn interest(&self) -> Interest {
+        let WatchSpec { no_put, no_delete, prev_kv, .. } = *self;
+        Interest { keys: self.keys.clone(), no_put, no_delete, prev_kv }
     }
 }
 
@@ -89,9 +91,9 @@ pub enum What {
     Canceled,
     /// The watcher is gone: it needs revisions before this one, and they are forgotten.
     Compacted(i64),
-    /// Of one or more whole revisions; never empty.
+    /// Of one or more whole revisions; never empty. Watchers that are told the same share it.
     Events {
-        events: Vec<Event>,
+        events: Arc<[Event]>,
         fragment: bool,
     },
     /// All up to the header's revision has been delivered.
@@ -109,8 +111,6 @@ pub enum Refusal {
     NegativeStart,
 }
 
-type Address = (StreamId, WatchId);
-
 /// All watchers of a store, in memory.
 ///
 /// Order of calls: tell it what happened with `handle_*`; while [`Self::poll_catch_up`] says that
@@ -119,7 +119,7 @@ type Address = (StreamId, WatchId);
 #[derive(Debug)]
 pub struct Hub {
     streams: BTreeMap<StreamId, Stream>,
-    synced: Synced,
+    synced: Interests,
     lagging: BTreeSet<Address>,
     /// Where the last round of catching up stopped: the next begins behind it.
     #[allow(dead_code, reason = "used by your answer")]
@@ -140,7 +140,9 @@ struct Stream {
 
 #[derive(Debug)]
 struct Watcher {
-    spec: WatchSpec,
+    interest: Arc<Interest>,
+    progress_notify: bool,
+    fragment: bool,
     /// Everything before this revision has been delivered or was not wanted. Of a synced watcher
     /// it may stay behind: being synced says it all.
     next: i64,
@@ -148,19 +150,12 @@ struct Watcher {
     quiet: bool,
 }
 
-/// Who is to be told of a change of a key.
-#[derive(Debug, Default)]
-struct Synced {
-    keys: BTreeMap<Key, BTreeSet<Address>>,
-    ranges: BTreeMap<Address, KeyRange>,
-}
-
 impl Hub {
     /// `window` is in events.
     pub fn new(window: usize) -> Self {
         Hub {
             streams: BTreeMap::new(),
-            synced: Synced::default(),
+            synced: Interests::default(),
             lagging: BTreeSet::new(),
             cursor: (0, 0),
             window: window as i64,
@@ -182,13 +177,13 @@ impl Hub {
     pub fn handle_close(&mut self, stream: StreamId) {
         let Some(closed) = self.streams.remove(&stream) else { return };
         for (id, watcher) in closed.watchers {
-            self.synced.remove(&watcher.spec.keys, (stream, id));
+            self.synced.remove(&watcher.interest, (stream, id));
             self.lagging.remove(&(stream, id));
         }
         self.out.retain(|d| d.stream != stream);
     }
 
-    pub fn handle_create(&mut self, stream: StreamId, mut spec: WatchSpec, store: &Store) {
+    pub fn handle_create(&mut self, stream: StreamId, spec: WatchSpec, store: &Store) {
         let revision = store.revision();
         let Some(on) = self.streams.get_mut(&stream) else { return };
         let id = match on.choose_id(&spec) {
@@ -199,7 +194,6 @@ impl Hub {
                 return;
             }
         };
-        spec.id = id;
         self.out.push_back(Delivery { stream, watch: id, revision, what: What::Created });
         todo!(
             "lab 01.4: a watcher of the future is synced at once; one of the past is lagging, at the revision that it asked for"
@@ -217,8 +211,19 @@ impl Hub {
     pub fn handle_commit(&mut self, events: &[Event]) {
         let _ = &events;
         todo!(
-            "lab 01.4: collect for each synced watcher what it wants of the revision, and deliver that in one piece, or let the watcher lag from this revision"
+            "lab 01.4: collect for each interest what it wants of the revision, and deliver that in one piece to its watchers whose time has come, or let the watcher lag from this revision"
         )
+    }
+
+    /// The store is now this one, which has all that it had at revision `before` and more: it came from
+    /// another member. What has happened between is read from its history.
+    pub fn handle_restore(&mut self, before: i64, store: &Store) {
+        for address in self.synced.all() {
+            let next = self.next_of(address).unwrap_or_default().max(before + 1);
+            if next <= store.revision() {
+                self.lag(address, next);
+            }
+        }
     }
 
     /// The client has taken `events` of what it was sent: the credit that they cost is back.
@@ -242,7 +247,7 @@ impl Hub {
         for (stream, on) in &mut self.streams {
             for (id, watcher) in &mut on.watchers {
                 let synced = !self.lagging.contains(&(*stream, *id)) && watcher.next <= revision + 1;
-                let due = std::mem::replace(&mut watcher.quiet, true) && watcher.spec.progress_notify;
+                let due = std::mem::replace(&mut watcher.quiet, true) && watcher.progress_notify;
                 if synced && due && on.credit > 0 {
                     let (stream, watch, what) = (*stream, *id, What::Progress);
                     self.out.push_back(Delivery { stream, watch, revision, what });
@@ -284,10 +289,16 @@ impl Hub {
         )
     }
 
+    /// The first revision that a watcher still needs.
+    #[allow(dead_code, reason = "used by your answer")]
+    fn next_of(&self, (stream, watch): Address) -> Option<i64> {
+        self.streams.get(&stream)?.watchers.get(&watch).map(|w| w.next)
+    }
+
     /// Hands the events to the stream if it has credit, even if they cost more than it has. `upto` is
     /// the last revision in them. False: not taken.
     #[allow(dead_code, reason = "used by your answer")]
-    fn deliver(&mut self, address: Address, upto: i64, revision: i64, events: Vec<Event>) -> bool {
+    fn deliver(&mut self, address: Address, upto: i64, revision: i64, events: Arc<[Event]>) -> bool {
         let (stream, watch) = address;
         let Some(on) = self.streams.get_mut(&stream) else { return true };
         let Some(watcher) = on.watchers.get_mut(&watch) else { return true };
@@ -297,7 +308,7 @@ impl Hub {
         on.credit -= events.len() as i64;
         watcher.next = upto + 1;
         watcher.quiet = false;
-        let what = What::Events { events, fragment: watcher.spec.fragment };
+        let what = What::Events { events, fragment: watcher.fragment };
         self.out.push_back(Delivery { stream, watch, revision, what });
         true
     }
@@ -316,14 +327,14 @@ impl Hub {
         let Some(watcher) = on.watchers.get(&address.1) else { return };
         on.lagging -= 1;
         self.lagging.remove(&address);
-        self.synced.insert(&watcher.spec.keys, address);
+        self.synced.insert(&watcher.interest, address);
         self.settle(address.0, revision);
     }
 
     fn remove(&mut self, address: Address) -> bool {
         let Some(on) = self.streams.get_mut(&address.0) else { return false };
         let Some(watcher) = on.watchers.remove(&address.1) else { return false };
-        self.synced.remove(&watcher.spec.keys, address);
+        self.synced.remove(&watcher.interest, address);
         if self.lagging.remove(&address) {
             on.lagging -= 1;
         }
@@ -357,32 +368,5 @@ impl Stream {
         }
         self.next_id += 1;
         Ok(self.next_id - 1)
-    }
-}
-
-impl Synced {
-    fn insert(&mut self, keys: &KeyRange, address: Address) {
-        if keys.end == RangeEnd::Single {
-            self.keys.entry(keys.start.clone()).or_default().insert(address);
-        } else {
-            self.ranges.insert(address, keys.clone());
-        }
-    }
-
-    fn remove(&mut self, keys: &KeyRange, address: Address) {
-        self.ranges.remove(&address);
-        if let Some(same) = self.keys.get_mut(&keys.start) {
-            same.remove(&address);
-            if same.is_empty() {
-                self.keys.remove(&keys.start);
-            }
-        }
-    }
-
-    #[allow(dead_code, reason = "used by your answer")]
-    fn interested(&self, key: &[u8]) -> impl Iterator<Item = Address> {
-        let exact = self.keys.get(key).into_iter().flatten();
-        let ranges = self.ranges.iter().filter(|(_, keys)| keys.contains(key)).map(|(a, _)| a);
-        exact.chain(ranges).copied()
     }
 }

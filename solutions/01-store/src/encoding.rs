@@ -13,9 +13,23 @@ const MAX_DEPTH: usize = crate::txn::MAX_TXN_OPS + 1;
 
 impl Command {
     pub fn encode(&self) -> Vec<u8> {
-        let mut e = Encoder::default();
+        let mut e = Encoder { out: Vec::with_capacity(self.weight() + 64) };
         self.encode_to(&mut e);
         e.out
+    }
+
+    /// About how many bytes it carries.
+    fn weight(&self) -> usize {
+        let put = |put: &Put| put.key.len() + put.value.len() + 16;
+        match self {
+            Command::Put(p) => put(p),
+            Command::Txn(txn) => {
+                let ops = txn.success.iter().chain(&txn.failure);
+                ops.map(|op| if let Op::Put(p) = op { put(p) } else { 64 }).sum()
+            }
+            Command::As(_, command) => command.weight(),
+            _ => 0,
+        }
     }
 
     fn encode_to(&self, e: &mut Encoder) {

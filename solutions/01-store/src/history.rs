@@ -13,12 +13,22 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::types::Record;
 
-/// What is remembered of one key, oldest first, by rising revision.
+/// What is remembered of one key, oldest first, by rising revision. Most keys have one version: that
+/// one needs no list of its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
-    records: Vec<Arc<Record>>,
+    records: SmallVec<[Arc<Record>; 1]>,
+}
+
+/// By rising revision.
+impl FromIterator<Arc<Record>> for History {
+    fn from_iter<I: IntoIterator<Item = Arc<Record>>>(records: I) -> Self {
+        History { records: records.into_iter().collect() }
+    }
 }
 
 impl History {
@@ -52,10 +62,6 @@ impl History {
         if let Some(last) = self.records.last() {
             assert!(last.revision < record.revision, "a key's revisions rise");
         }
-        // Most keys have one version: do not reserve for four.
-        if self.records.is_empty() {
-            self.records.reserve_exact(1);
-        }
         self.records.push(record);
     }
 
@@ -70,7 +76,7 @@ impl History {
             None => 0,
         };
         let gone = self.records.drain(..needed).collect();
-        self.records.shrink_to(self.records.len() * 2);
+        self.records.shrink_to_fit();
         gone
         // lab:end
     }

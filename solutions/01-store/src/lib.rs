@@ -76,6 +76,7 @@ pub mod crc;
 mod encoding;
 pub mod error;
 pub mod history;
+mod interest;
 pub mod lease;
 pub mod log;
 pub mod range;

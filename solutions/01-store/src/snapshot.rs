@@ -15,7 +15,7 @@ use crate::codec::{Decoder, Encoder, Malformed};
 use crate::crc;
 use crate::encoding::{decode_alarm, decode_times, encode_alarm, encode_times};
 use crate::store::Store;
-use crate::types::{LeaseId, NO_LEASE, Record, Revision};
+use crate::types::{Key, LeaseId, NO_LEASE, Record, Revision};
 use crate::wal::{self, Kind};
 
 /// About how large a frame of records is.
@@ -123,8 +123,10 @@ fn encode_record(e: &mut Encoder, record: &Record) {
     }
 }
 
-fn decode_record(d: &mut Decoder<'_>) -> Result<Record, Malformed> {
-    let key = d.bytes()?;
+/// `last` is the key of the record before: if it is the same, so is its memory.
+fn decode_record(d: &mut Decoder<'_>, last: Option<&Key>) -> Result<Record, Malformed> {
+    let key = d.slice()?;
+    let key = last.filter(|last| ***last == *key).cloned().unwrap_or_else(|| key.into());
     let main = d.i64()?;
     let sub = u32::try_from(d.u64()?).map_err(|_| Malformed("a sub revision is too long"))?;
     let revision = Revision { main, sub };
@@ -143,7 +145,7 @@ pub struct Loader {
     extra: Vec<u8>,
     /// The last frame's.
     place: Option<Place>,
-    records: u64,
+    records: Vec<Arc<Record>>,
 }
 
 /// A frame's place in the file.
@@ -169,7 +171,7 @@ impl Loader {
             Place::Head => {
                 self.applied = d.u64()?;
                 let (revision, compacted) = (d.i64()?, d.i64()?);
-                self.store.load_header(revision, compacted);
+                self.store.begin_load(revision, compacted);
             }
             Place::Extra => {
                 self.extra = payload.to_vec();
@@ -194,16 +196,15 @@ impl Loader {
             Place::Auth => self.store.auth = Auth::decode(&mut d)?,
             Place::Records => {
                 while !d.is_empty() {
-                    let record = decode_record(&mut d)?;
+                    let record = decode_record(&mut d, self.records.last().map(|last| &last.key))?;
                     if record.revision.main > self.store.revision() {
                         return Err(Malformed("a record from after the snapshot"));
                     }
-                    self.store.load(Arc::new(record));
-                    self.records += 1;
+                    self.records.push(Arc::new(record));
                 }
             }
             Place::End => {
-                if d.u64()? != self.records {
+                if d.u64()? != self.records.len() as u64 {
                     return Err(Malformed("records are missing"));
                 }
             }
@@ -230,7 +231,7 @@ impl Loader {
         if self.place != Some(Place::End) {
             return Err(Malformed("the snapshot has no end"));
         }
-        self.store.loaded();
+        self.store.load(self.records)?;
         let leased = self.store.live().filter(|r| r.lease != NO_LEASE);
         let leased: Vec<_> = leased.map(|r| (r.key.clone(), r.lease)).collect();
         for (key, lease) in leased {

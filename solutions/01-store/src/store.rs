@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::alarm::Alarms;
 use crate::auth::Auth;
+use crate::codec::Malformed;
 use crate::error::Error;
 use crate::history::History;
 use crate::lease::Leases;
@@ -123,57 +124,65 @@ impl Store {
     fn forget(&mut self, at: i64) {
         debug_assert!(self.compacted < at, "compaction goes forward");
         self.compacted = at;
-        // lab:begin 01.2 walk the changes up to `at`, compact each one's key once, drop keys of which nothing is left, and drop the changes before `at`
-        let old = self.log.iter().take_while(|r| r.revision.main <= at);
-        let mut touched: Vec<Key> = old.map(|r| r.key.clone()).collect();
-        touched.sort();
-        touched.dedup();
-        self.forget_keys(touched, at);
+        // lab:begin 01.2 compact the history of each key that has changed up to `at`, drop keys of which nothing is left, and drop the changes before `at`
+        let changed = self.log.partition_point(|r| r.revision.main <= at);
+        let mut gone = 0;
+        if changed < self.index.len() {
+            let keys = self.log.range(..changed).map(|r| &r.key);
+            keys.for_each(|key| gone += forget_key(&mut self.index, key, at));
+        } else {
+            // So many changes that a walk over all keys is shorter.
+            self.index.retain(|_, history| {
+                gone += history.compact(at).iter().map(|r| r.size()).sum::<u64>();
+                !history.is_empty()
+            });
+        }
+        self.size -= gone;
         let keep = self.log.partition_point(|r| r.revision.main < at);
         self.log.drain(..keep);
         self.log.shrink_to(self.log.len() * 2);
         // lab:end
     }
 
-    fn forget_keys(&mut self, keys: Vec<Key>, at: i64) {
-        for key in keys {
-            let Some(history) = self.index.get_mut(&key) else { continue };
-            for gone in history.compact(at) {
-                self.size -= gone.size();
-            }
-            if history.is_empty() {
-                self.index.remove(&key);
-            }
+    /// An empty store that is about to be given [`Self::retained`] of another.
+    pub(crate) fn begin_load(&mut self, revision: i64, compacted: i64) {
+        (self.revision, self.compacted) = (revision, compacted);
+    }
+
+    /// What another store retained, in any order; fast if it is in its own.
+    ///
+    /// # Errors
+    /// When a key has two records of one revision.
+    pub(crate) fn load(&mut self, mut records: Vec<Arc<Record>>) -> Result<(), Malformed> {
+        records.sort_by(|a, b| a.key.cmp(&b.key).then(a.revision.cmp(&b.revision)));
+        self.size = records.iter().map(|r| r.size()).sum();
+        let of_one_key = records.chunk_by(|a, b| a.key == b.key);
+        if of_one_key.clone().any(|of_it| of_it.windows(2).any(|r| r[0].revision == r[1].revision)) {
+            return Err(Malformed("a record is there twice"));
         }
-    }
-
-    /// Puts back one record of a snapshot; records come in the order of [`Self::retained`].
-    pub(crate) fn load(&mut self, record: Arc<Record>) {
-        if record.revision.main >= self.compacted {
-            self.log.push_back(record.clone());
+        // Given keys in their order, a map is built without searching.
+        self.index =
+            of_one_key.map(|of_it| (of_it[0].key.clone(), of_it.iter().cloned().collect())).collect();
+        let mut log = records;
+        log.retain(|r| r.revision.main >= self.compacted);
+        log.sort_unstable_by_key(|r| r.revision);
+        // Of the compacted revision itself, only watchers remember more than its result.
+        for record in log.iter().take_while(|r| r.revision.main == self.compacted) {
+            self.size -= forget_key(&mut self.index, &record.key, self.compacted);
         }
-        self.remember(record);
+        self.log = log.into();
+        Ok(())
     }
 
-    /// Ends loading: of the compacted revision itself, only watchers remember more than its result.
-    pub(crate) fn loaded(&mut self) {
-        let at = self.compacted;
-        let of_it: Vec<Key> =
-            self.changes(at).take_while(|r| r.revision.main == at).map(|r| r.key.clone()).collect();
-        self.forget_keys(of_it, at);
-    }
-
-    pub(crate) fn load_header(&mut self, revision: i64, compacted: i64) {
-        self.revision = revision;
-        self.compacted = compacted;
-    }
-
-    /// Every record that is still needed: first what is older than the compacted revision, then
-    /// all changes since.
+    /// Every record that is still needed: by key what reads can find, and then what only watchers of the
+    /// compacted revision can.
     pub(crate) fn retained(&self) -> Vec<Arc<Record>> {
-        let old = self.index.values().flat_map(|h| h.records());
-        let old = old.filter(|r| r.revision.main < self.compacted);
-        old.chain(&self.log).cloned().collect()
+        let found = self.index.values().flat_map(|h| h.records());
+        let of_compacted = self.changes(self.compacted).take_while(|r| r.revision.main == self.compacted);
+        let is_found = |r: &Record| {
+            self.index.get(&r.key).is_some_and(|h| h.records().iter().any(|f| f.revision == r.revision))
+        };
+        found.chain(of_compacted.filter(|r| !is_found(r))).cloned().collect()
     }
 
     pub(crate) fn live(&self) -> impl Iterator<Item = &Arc<Record>> {
@@ -182,16 +191,20 @@ impl Store {
 
     fn remember(&mut self, record: Arc<Record>) {
         self.size += record.size();
-        match self.index.get_mut(&record.key) {
-            Some(history) => history.push(record),
-            None => {
-                let mut history = History::default();
-                let key = record.key.clone();
-                history.push(record);
-                self.index.insert(key, history);
-            }
-        }
+        self.index.entry(record.key.clone()).or_default().push(record.clone());
+        self.log.push_back(record);
     }
+}
+
+/// Forgets of one key what no read at `at` or later needs, and returns how much that was.
+// lab:given
+fn forget_key(index: &mut BTreeMap<Key, History>, key: &Key, at: i64) -> u64 {
+    let Some(history) = index.get_mut(key) else { return 0 };
+    let gone = history.compact(at).iter().map(|r| r.size()).sum();
+    if history.is_empty() {
+        index.remove(key);
+    }
+    gone
 }
 
 /// A change in the making. All of it has one main revision, the store's next; nothing at all
@@ -226,7 +239,7 @@ impl<'a> Writer<'a> {
         // The old key's memory is shared by the new version.
         let key = prev.as_ref().map_or(key, |p| &p.key).clone();
         let record = Record { key, value: Some(value), revision, create, version, lease };
-        self.write(record, prev.as_deref())
+        self.write(record, prev.as_ref())
         // lab:end
     }
 
@@ -266,14 +279,16 @@ impl<'a> Writer<'a> {
 
     /// Keeps a record and tells of it. `prev` is the living record that it follows, if there is one.
     // lab:given
-    fn write(&mut self, record: Record, prev: Option<&Record>) {
+    fn write(&mut self, record: Record, prev: Option<&Arc<Record>>) {
         let held = prev.map_or(NO_LEASE, |p| p.lease);
         self.store.leases.reattach(&record.key, held, record.lease);
-        // Not simply `prev`: that may have been written in this very revision.
-        let prev = self.store.previous(&record).cloned();
+        // What the event is told of is older than this revision; `prev` may have been written in it.
+        let prev = match prev {
+            Some(prev) if prev.revision.main == record.revision.main => self.store.previous(&record).cloned(),
+            prev => prev.cloned(),
+        };
         let record = Arc::new(record);
         self.store.remember(record.clone());
-        self.store.log.push_back(record.clone());
         self.events.push(Event { record, prev });
     }
 }

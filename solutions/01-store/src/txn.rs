@@ -345,7 +345,8 @@ impl Put {
     }
 
     pub(crate) fn apply(&self, writer: &mut Writer<'_>) -> Result<PutAnswer, Error> {
-        let prev = writer.store.get(&self.key).cloned();
+        let needed = self.prev_kv || self.ignore_value || self.ignore_lease;
+        let prev = if needed { writer.store.get(&self.key).cloned() } else { None };
         let keep = |wanted: bool| match (&prev, wanted) {
             (_, false) => Ok(None),
             (Some(prev), true) => Ok(Some(prev)),
