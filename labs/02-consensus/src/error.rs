@@ -4,13 +4,17 @@ use thiserror::Error;
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Error {
+    /// Nothing was done: the member was too long without a leader.
     #[error("etcdserver: no leader")]
     NoLeader,
-    /// Nothing was done, as far as anyone can tell; the member was too long without a leader.
+    /// It was given to a leader and never seen again, or its answer is lost: it may have been done or not,
+    /// or (what was asked for is a read) nothing was to be done.
     #[error("etcdserver: request timed out")]
     TimedOut,
+    /// Nothing was done.
     #[error("etcdserver: too many requests")]
     TooManyRequests,
+    /// Nothing was done: ask the leader.
     #[error("etcdserver: not leader")]
     NotLeader,
     #[error("etcdserver: bad leader transferee")]

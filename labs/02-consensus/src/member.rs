@@ -1,11 +1,22 @@
 //! One member: what comes in, and what must be done, in which order.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
+use raft::eraftpb::MessageType;
+use raft::{RawNode, SnapshotStatus, StateRole};
 
 use crate::error::Error;
+use crate::log::Log;
+use crate::propose::Proposals;
+use crate::read::Reads;
+use crate::ready::Unwritten;
+use crate::snapshot::State;
+use crate::timeout::Timeout;
 use crate::types::{
-    Change, Committed, LogEntry, MemberId, Message, Peer, Proposal, SnapshotMeta, Standing, Vote,
+    Asked, Change, Committed, LogEntry, MemberId, Message, Peer, Proposal, Role, SnapshotMeta, Standing, Vote,
 };
+use crate::{start, storage, wire};
 
 /// How a member is set up. A tick is what the shell makes of it, 100 ms by default.
 #[derive(Debug, Clone)]
@@ -56,8 +67,9 @@ pub enum Action {
     /// Reads that were asked for with this number or a smaller one may be answered by a store that has
     /// applied `index`.
     Readable { number: u64, index: u64 },
-    /// It will never be applied; its client must be told that it was not done.
-    Refuse { number: u64, why: Error },
+    /// This will get no other answer. Nothing was done, unless `why` is [`Error::TimedOut`]: then nobody
+    /// can tell.
+    Refuse { what: Asked, why: Error },
     /// A change of members, asked for with this number, is done (as of now, [`Member::members`] has it).
     Changed { number: u64 },
     /// A follower needs entries that are gone: make a snapshot of the store and call
@@ -86,101 +98,221 @@ pub struct Persist {
 /// A member of a cluster.
 ///
 /// Order of calls: any `handle_*`, then [`Self::poll_actions`] until it returns nothing, doing what it
-/// says; and so on.
-pub struct Member {}
+/// says; and so on. While a [`Persist`] is being written, messages and ticks may be handled.
+pub struct Member {
+    pub(crate) config: Config,
+    pub(crate) node: RawNode<Log>,
+    pub(crate) timeout: Timeout,
+    /// As of `applied`.
+    pub(crate) state: State,
+    pub(crate) proposals: Proposals,
+    pub(crate) reads: Reads,
+    /// Ticks since the start.
+    pub(crate) now: u64,
+    /// The tick at which each other member was heard last.
+    pub(crate) heard: BTreeMap<MemberId, u64>,
+    /// Index of the last entry that had its turn.
+    pub(crate) applied: u64,
+    /// Index of the last command that was handed out, or is in the snapshot.
+    pub(crate) handed_out: u64,
+    pub(crate) unwritten: Option<Unwritten>,
+    /// The shell makes a snapshot.
+    pub(crate) snapshot_asked: bool,
+    /// What the shell knows of the standing.
+    pub(crate) told: Standing,
+    /// The term and leader to whom proposals and reads were given.
+    pub(crate) asked: (u64, MemberId),
+    pub(crate) out: Vec<Action>,
+}
 
-#[allow(unused_variables)]
 impl Member {
     /// # Errors
     /// When what the disk held cannot be (a gap, a commit index beyond the log).
     pub fn new(config: Config, persisted: Persisted) -> Result<Member, Error> {
-        todo!()
+        let (log, written) = start::log(&config, persisted)?;
+        let state = State::decode(&log.snapshot().state)?;
+        let applied = log.snapshot().index;
+        let node = start::node(&config, log)?;
+        let mut member = Member {
+            timeout: Timeout::new(config.seed),
+            proposals: Proposals::new(config.id, config.life),
+            reads: Reads::new(config.id, config.life),
+            now: 0,
+            heard: BTreeMap::new(),
+            state,
+            applied,
+            handed_out: applied,
+            unwritten: None,
+            snapshot_asked: false,
+            told: Standing::default(),
+            asked: (0, 0),
+            out: Vec::new(),
+            config,
+            node,
+        };
+        member.timeout.set(&mut member.node);
+        if let Some(first) = written {
+            member.unwritten = Some(Unwritten::first());
+            member.out.push(Action::Persist(first));
+        }
+        Ok(member)
     }
 
     /// Some time has gone by: one tick.
     pub fn handle_tick(&mut self) {
-        todo!()
+        self.now += 1;
+        let raft_log = &self.node.raft.raft_log;
+        // Whoever stands for election must have all its log on disk.
+        if self.leads() || raft_log.persisted == raft_log.last_index() {
+            self.node.tick();
+        }
+        self.settle();
+        self.give_due();
+        self.give_up();
     }
 
     /// A message from another member, as its [`Message::bytes`]. One that stands for a snapshot is given
     /// only after the snapshot's file has come whole.
+    ///
+    /// # Errors
+    /// What no honest member can have said, with the reason; nothing has changed.
     pub fn handle_message(&mut self, bytes: &Bytes) -> Result<(), Error> {
-        todo!()
+        let mut raw = wire::decode(bytes)?;
+        if self.state.members.is_removed(raw.from) || !wire::check(&raw, self.config.id, &self.node)? {
+            return Ok(());
+        }
+        if raw.get_msg_type() == MessageType::MsgSnapshot {
+            let meta = storage::snapshot_meta(raw.get_snapshot());
+            raw.set_snapshot(storage::snapshot(&meta)?);
+        }
+        if self.state.members.get(raw.from).is_some() {
+            self.heard.insert(raw.from, self.now);
+        }
+        // What it refuses is old, or from a member that is not one any more.
+        let _ = self.node.step(raw);
+        self.settle();
+        Ok(())
     }
 
     /// What a snapshot message is of, to be asked before it is handled.
     pub fn snapshot_of(bytes: &Bytes) -> Result<Option<SnapshotMeta>, Error> {
-        todo!()
+        Ok(wire::snapshot_of(&wire::decode(bytes)?))
     }
 
     /// Proposals of this member's clients. Each ends in [`Action::Apply`] or [`Action::Refuse`], whatever
     /// happens to leaders meanwhile, for it is proposed anew until it is applied; once.
     pub fn handle_propose(&mut self, proposals: Vec<Proposal>) {
-        todo!()
+        for Proposal { number, command } in proposals {
+            self.proposals.add_command(number, command, self.now);
+        }
+        self.give_fresh();
     }
 
     /// Somebody wants to read. Numbers rise; one answer may serve many.
     pub fn handle_read(&mut self, number: u64) {
-        todo!()
-    }
-
-    /// The disk has what [`Persist`] of this number held.
-    pub fn handle_persisted(&mut self, number: u64) {
-        todo!()
+        self.reads.add(number, self.now);
+        self.give_fresh();
     }
 
     /// A snapshot of the store after `index` is on disk: what [`Self::snapshot_meta`] gave for it is kept
     /// beside it. Older entries can go.
     pub fn handle_snapshot_made(&mut self, meta: SnapshotMeta) {
-        todo!()
+        assert!(meta.index <= self.applied, "a snapshot of what is not applied yet");
+        self.snapshot_asked = false;
+        let keep = self.config.keep_entries;
+        self.node.mut_store().compact(meta, keep);
     }
 
-    /// What consensus remembers at `index`, an applied one, to be kept beside the store's snapshot.
+    /// What consensus remembers at `index`, to be kept beside the store's snapshot.
+    ///
+    /// # Errors
+    /// When `index` is not applied yet, or the last snapshot is newer; also one that the leader sent and
+    /// that is being written.
     pub fn snapshot_meta(&self, index: u64) -> Result<SnapshotMeta, Error> {
-        todo!()
+        if index > self.applied {
+            return Err(Error::Malformed(format!("index {index} is not applied yet")));
+        }
+        State::at(self.node.store(), index)
     }
 
-    /// A change of members, done at [`Action::Changed`] or not, at [`Action::Refuse`].
+    /// A change of members, done at [`Action::Changed`] or not, at [`Action::Refuse`]. Whoever adds,
+    /// removes or promotes must ask the leader, who knows how the others are; and a leader is not removed
+    /// before it has given up leading (it begins to when it refuses).
     pub fn handle_change(&mut self, number: u64, change: Change) {
-        todo!()
+        if let Err(why) = self.check_change(&change) {
+            self.out.push(Action::Refuse { what: Asked::Change(number), why });
+            return;
+        }
+        self.proposals.add_change(number, change, self.now);
+        self.give_fresh();
     }
 
     /// The leader is asked to let `to` lead.
     pub fn handle_transfer(&mut self, to: MemberId) -> Result<(), Error> {
-        todo!()
+        if !self.leads() {
+            return Err(Error::NotLeader);
+        }
+        if !self.state.members.voters().any(|peer| peer.id == to) {
+            return Err(Error::BadTransferee);
+        }
+        self.node.transfer_leader(to);
+        self.settle();
+        Ok(())
     }
 
     /// Messages to this member do not arrive.
     pub fn handle_unreachable(&mut self, peer: MemberId) {
-        todo!()
+        self.node.report_unreachable(peer);
+        self.settle();
     }
 
     /// A snapshot has arrived there whole, or not.
     pub fn handle_snapshot_sent(&mut self, peer: MemberId, arrived: bool) {
-        todo!()
-    }
-
-    /// What is to be done now. After [`Action::Persist`] nothing comes until it is persisted.
-    pub fn poll_actions(&mut self) -> Vec<Action> {
-        todo!()
+        let status = if arrived { SnapshotStatus::Finish } else { SnapshotStatus::Failure };
+        self.node.report_snapshot(peer, status);
+        self.settle();
     }
 
     pub fn standing(&self) -> Standing {
-        todo!()
+        let raft = &self.node.raft;
+        let learner = self.state.members.get(self.config.id).is_some_and(|peer| peer.learner);
+        let role = match raft.state {
+            StateRole::Leader => Role::Leader,
+            StateRole::Candidate | StateRole::PreCandidate => Role::Candidate,
+            StateRole::Follower if learner => Role::Learner,
+            StateRole::Follower => Role::Follower,
+        };
+        let commit = raft.raft_log.committed;
+        Standing { term: raft.term, leader: raft.leader_id, role, commit, applied: self.handed_out }
+    }
+
+    pub(crate) fn leads(&self) -> bool {
+        self.node.raft.state == StateRole::Leader
     }
 
     /// All members, by rising id, as of the last applied change.
     pub fn members(&self) -> Vec<Peer> {
-        todo!()
+        self.state.members.peers().cloned().collect()
+    }
+
+    /// Index of the last entry that had its turn, whether it was a command or not. A store that has applied
+    /// every command that was handed out may call its snapshot one of this index.
+    pub fn applied(&self) -> u64 {
+        self.applied
     }
 
     /// This member is the only voter: whatever it has applied is the truth.
     pub fn is_alone(&self) -> bool {
-        todo!()
+        self.state.members.voters().map(|peer| peer.id).eq([self.config.id])
     }
 
     /// This member was a member once and is not any more.
     pub fn is_removed(&self) -> bool {
-        todo!()
+        self.state.members.is_removed(self.config.id)
+    }
+
+    /// All who were members once and are not any more: an id is never used again.
+    pub fn removed(&self) -> Vec<MemberId> {
+        self.state.members.removed().collect()
     }
 }

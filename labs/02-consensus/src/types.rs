@@ -56,9 +56,16 @@ pub enum Change {
     /// A learner becomes a voter.
     Promote(MemberId),
     /// A member is reached elsewhere from now on.
-    Update { id: MemberId, peer_urls: Vec<String> },
+    Update {
+        id: MemberId,
+        peer_urls: Vec<String>,
+    },
     /// A member tells its name and where clients find it, each time it starts.
-    Publish { id: MemberId, name: String, client_urls: Vec<String> },
+    Publish {
+        id: MemberId,
+        name: String,
+        client_urls: Vec<String>,
+    },
 }
 
 /// What a snapshot of the store is of, and what consensus itself remembers with it.
@@ -82,10 +89,19 @@ pub struct Message {
     pub snapshot: Option<SnapshotMeta>,
 }
 
+/// What was asked for, in [`Action::Refuse`](crate::Action::Refuse). Each sort has numbers of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    Proposal(u64),
+    Change(u64),
+    /// All reads that wait, up to this number.
+    Reads(u64),
+}
+
 /// A request of this member's clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposal {
-    /// This member's own number for it, from 1, rising, never used twice until it is started anew.
+    /// The shell's own number for it, never used twice until this member is started anew.
     pub number: u64,
     pub command: Bytes,
 }

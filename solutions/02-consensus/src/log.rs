@@ -70,6 +70,7 @@ impl Log {
 
     /// Term of an entry that is here, or of the one in front of the first.
     pub fn term(&self, index: u64) -> Result<u64, Missing> {
+        // lab:begin 02.1 the entry in front is kept as its index and term; what is older is compacted, what is younger than the last entry unavailable
         if index == self.before.0 {
             return Ok(self.before.1);
         }
@@ -78,11 +79,13 @@ impl Log {
         }
         let at = (index - self.first_index()) as usize;
         self.entries.get(at).map(|entry| entry.term).ok_or(Missing::Unavailable)
+        // lab:end
     }
 
     /// Entries from `low` to before `high`, cut where they would be more than so many bytes; but not before
     /// there is one.
     pub fn slice(&self, low: u64, high: u64, max_bytes: u64) -> Result<Vec<LogEntry>, Missing> {
+        // lab:begin 02.1 refuse what is not here; then clone entries while they fit, the first one always
         if low < self.first_index() {
             return Err(Missing::Compacted);
         }
@@ -101,16 +104,19 @@ impl Log {
             slice.push(entry.clone());
         }
         Ok(slice)
+        // lab:end
     }
 
     /// Appends entries, which follow one another. They may begin within the log: then a leader says that
     /// its end, from their first index on, never was.
     pub fn append(&mut self, entries: &[LogEntry]) {
+        // lab:begin 02.1 nothing behind the new entries' first index is true any more; neither below the first entry nor behind a gap may one be put
         let Some(first) = entries.first() else { return };
         assert!(first.index > self.before.0, "entry {} is compacted, but it comes again", first.index);
         assert!(first.index <= self.last_index() + 1, "there is a gap before entry {}", first.index);
         self.entries.truncate((first.index - self.first_index()) as usize);
         self.entries.extend(entries.iter().cloned());
+        // lab:end
     }
 
     /// A snapshot was made of what is applied: entries in it may go, all but the last `keep` and
@@ -119,6 +125,7 @@ impl Log {
         if snapshot.index <= self.snapshot.index {
             return;
         }
+        // lab:begin 02.5 of the entries in the snapshot count, from the youngest back, how many are kept; drop those before them and remember the last one that went; the snapshot is the new one
         let covered = (snapshot.index - self.before.0) as usize;
         let mut kept = 0;
         let mut bytes = 0;
@@ -134,6 +141,7 @@ impl Log {
             self.before = (last.index, last.term);
         }
         self.snapshot = snapshot;
+        // lab:end
     }
 
     /// The leader's snapshot takes the place of everything.

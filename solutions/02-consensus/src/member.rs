@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use raft::eraftpb::{Entry, Message as Raw, MessageType};
+use raft::eraftpb::MessageType;
 use raft::{RawNode, SnapshotStatus, StateRole};
 
 use crate::error::Error;
 use crate::log::Log;
-use crate::membership::Health;
 use crate::propose::Proposals;
 use crate::read::Reads;
 use crate::ready::Unwritten;
@@ -122,7 +121,7 @@ pub struct Member {
     /// What the shell knows of the standing.
     pub(crate) told: Standing,
     /// The term and leader to whom proposals and reads were given.
-    asked: (u64, MemberId),
+    pub(crate) asked: (u64, MemberId),
     pub(crate) out: Vec<Action>,
 }
 
@@ -164,17 +163,12 @@ impl Member {
         self.now += 1;
         let raft_log = &self.node.raft.raft_log;
         // Whoever stands for election must have all its log on disk.
-        if self.node.raft.state == StateRole::Leader || raft_log.persisted == raft_log.last_index() {
+        if self.leads() || raft_log.persisted == raft_log.last_index() {
             self.node.tick();
         }
         self.settle();
         self.give_due();
-        let patience = PATIENCE * self.config.election_ticks as u64;
-        let given_up = self.proposals.give_up(self.now, patience);
-        self.out.extend(given_up.into_iter().map(|(what, why)| Action::Refuse { what, why }));
-        if let Some(number) = self.reads.give_up(self.now, patience) {
-            self.out.push(Action::Refuse { what: Asked::Reads(number), why: Error::TimedOut });
-        }
+        self.give_up();
     }
 
     /// A message from another member, as its [`Message::bytes`]. One that stands for a snapshot is given
@@ -191,7 +185,9 @@ impl Member {
             let meta = storage::snapshot_meta(raw.get_snapshot());
             raw.set_snapshot(storage::snapshot(&meta)?);
         }
-        self.heard.insert(raw.from, self.now);
+        if self.state.members.get(raw.from).is_some() {
+            self.heard.insert(raw.from, self.now);
+        }
         // What it refuses is old, or from a member that is not one any more.
         let _ = self.node.step(raw);
         self.settle();
@@ -209,13 +205,13 @@ impl Member {
         for Proposal { number, command } in proposals {
             self.proposals.add_command(number, command, self.now);
         }
-        self.give_due();
+        self.give_fresh();
     }
 
     /// Somebody wants to read. Numbers rise; one answer may serve many.
     pub fn handle_read(&mut self, number: u64) {
         self.reads.add(number, self.now);
-        self.give_due();
+        self.give_fresh();
     }
 
     /// A snapshot of the store after `index` is on disk: what [`Self::snapshot_meta`] gave for it is kept
@@ -248,12 +244,12 @@ impl Member {
             return;
         }
         self.proposals.add_change(number, change, self.now);
-        self.give_due();
+        self.give_fresh();
     }
 
     /// The leader is asked to let `to` lead.
     pub fn handle_transfer(&mut self, to: MemberId) -> Result<(), Error> {
-        if self.node.raft.state != StateRole::Leader {
+        if !self.leads() {
             return Err(Error::NotLeader);
         }
         if !self.state.members.voters().any(|peer| peer.id == to) {
@@ -290,6 +286,10 @@ impl Member {
         Standing { term: raft.term, leader: raft.leader_id, role, commit, applied: self.handed_out }
     }
 
+    pub(crate) fn leads(&self) -> bool {
+        self.node.raft.state == StateRole::Leader
+    }
+
     /// All members, by rising id, as of the last applied change.
     pub fn members(&self) -> Vec<Peer> {
         self.state.members.peers().cloned().collect()
@@ -315,114 +315,4 @@ impl Member {
     pub fn removed(&self) -> Vec<MemberId> {
         self.state.members.removed().collect()
     }
-
-    /// After each call into the `raft` crate: the next election is this core's to time, and a new leader
-    /// is asked for everything that the one before has not done.
-    pub(crate) fn settle(&mut self) {
-        self.timeout.set(&mut self.node);
-        let leader = (self.node.raft.term, self.node.raft.leader_id);
-        if leader != self.asked && leader.1 != 0 {
-            self.asked = leader;
-            self.give(0);
-        }
-    }
-
-    /// Gives the leader what it was not given yet, or so long ago that it may be lost.
-    fn give_due(&mut self) {
-        // A leader's own proposals are in its log, and are not lost while it leads.
-        let leads = self.node.raft.state == StateRole::Leader;
-        self.give(if leads { u64::MAX } else { self.config.election_ticks as u64 });
-    }
-
-    fn give(&mut self, retry: u64) {
-        if self.node.raft.leader_id == 0 {
-            return;
-        }
-        self.propose(retry);
-        self.read(retry.min(self.config.election_ticks as u64));
-        self.timeout.set(&mut self.node);
-    }
-
-    fn propose(&mut self, retry: u64) {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        for number in self.proposals.due(self.now, retry) {
-            let Some(entry) = self.proposals.entry(number) else { continue };
-            if bytes > 0 && bytes + entry.size() > self.config.max_message_bytes as usize {
-                self.propose_batch(std::mem::take(&mut batch));
-                bytes = 0;
-            }
-            bytes += entry.size();
-            batch.push((number, entry));
-        }
-        self.propose_batch(batch);
-    }
-
-    fn propose_batch(&mut self, batch: Vec<(u64, LogEntry)>) {
-        if batch.is_empty() {
-            return;
-        }
-        let numbers: Vec<u64> = batch.iter().map(|(number, _)| *number).collect();
-        let bytes: usize = batch.iter().map(|(_, entry)| entry.data.len()).sum();
-        let raft = &self.node.raft;
-        let full = raft.uncommitted_size() > 0
-            && (raft.uncommitted_size() + bytes) as u64 > self.config.max_uncommitted_bytes;
-        if raft.state == StateRole::Leader && full {
-            for number in numbers.into_iter().filter(|n| self.proposals.is_fresh(*n)).collect::<Vec<_>>() {
-                let what = self.proposals.refuse(number);
-                let refuse = |what| Action::Refuse { what, why: Error::TooManyRequests };
-                self.out.extend(what.map(refuse));
-            }
-            return;
-        }
-        let mut raw = Raw::new();
-        raw.set_msg_type(MessageType::MsgPropose);
-        raw.from = self.config.id;
-        raw.set_entries(batch.into_iter().map(|(_, entry)| Entry::from(entry)).collect::<Vec<_>>().into());
-        // It is dropped while leadership is being transferred: it is not given then, and due again.
-        if self.node.raft.step(raw).is_ok() {
-            numbers.iter().for_each(|number| self.proposals.given(*number, self.now));
-        }
-    }
-
-    fn read(&mut self, retry: u64) {
-        if let Some(context) = self.reads.begin_round(self.now, retry) {
-            self.node.read_index(context);
-        }
-    }
-
-    fn check_change(&mut self, change: &Change) -> Result<(), Error> {
-        self.state.members.check(change)?;
-        if matches!(change, Change::Update { .. } | Change::Publish { .. }) {
-            return Ok(());
-        }
-        if self.node.raft.state != StateRole::Leader {
-            return Err(Error::NotLeader);
-        }
-        if self.node.raft.has_pending_conf() {
-            return Err(Error::ChangeUnderWay);
-        }
-        self.health().check(&self.state.members, change)?;
-        if *change == Change::Remove(self.config.id) {
-            let others = self.state.members.voters().filter(|peer| peer.id != self.config.id);
-            let next = others.max_by_key(|peer| self.heard.get(&peer.id)).map(|peer| peer.id);
-            next.into_iter().for_each(|to| self.node.transfer_leader(to));
-            return Err(Error::NotLeader);
-        }
-        Ok(())
-    }
-
-    fn health(&self) -> Health {
-        let lately = self.now.saturating_sub(self.config.election_ticks as u64);
-        let heard = self.heard.iter().filter(|(_, at)| **at >= lately).map(|(id, _)| *id);
-        let progress = self.node.raft.prs().iter().map(|(id, progress)| (*id, progress.matched));
-        Health {
-            active: heard.chain([self.config.id]).collect(),
-            matched: progress.collect(),
-            last: self.node.raft.raft_log.persisted,
-        }
-    }
 }
-
-/// Election timeouts after which a request is given up: etcd's `ReqTimeout`, 7 seconds by default.
-const PATIENCE: u64 = 7;

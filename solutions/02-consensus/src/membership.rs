@@ -55,6 +55,7 @@ impl Membership {
 
     /// Whether these members can make this change.
     pub fn check(&self, change: &Change) -> Result<(), Error> {
+        // lab:begin 02.6 an id is new, known, or known and a learner, as the change needs it; URLs belong to one member; there is a voter left, and no learner too many
         let known = |id: &MemberId| self.get(*id).ok_or(Error::MemberNotFound);
         match change {
             Change::Add(peer) => {
@@ -82,8 +83,10 @@ impl Membership {
             Change::Update { id, peer_urls } => known(id).and_then(|_| self.check_urls(*id, peer_urls)),
             Change::Publish { id, .. } => known(id).map(|_| ()),
         }
+        // lab:end
     }
 
+    // lab:given
     fn check_urls(&self, id: MemberId, urls: &[String]) -> Result<(), Error> {
         let mut others = self.peers().filter(|peer| peer.id != id).flat_map(|peer| &peer.peer_urls);
         if others.any(|url| urls.contains(url)) { Err(Error::PeerUrlExists) } else { Ok(()) }
@@ -160,6 +163,7 @@ impl Health {
     /// - A voter may go if those that have started are a majority of the rest; and if it is active
     ///   itself, then the other active ones must be a majority of the rest. A learner may always go.
     pub fn check(&self, members: &Membership, change: &Change) -> Result<(), Error> {
+        // lab:begin 02.6 as the doc says, in the order of its sentences: count the voters that have started, then look at who is active or caught up
         let started = |peer: &&Peer| !peer.name.is_empty();
         let voters = members.voters().count();
         let ready = members.voters().filter(started).count();
@@ -191,6 +195,7 @@ impl Health {
             }
             Change::Remove(_) | Change::Update { .. } | Change::Publish { .. } => Ok(()),
         }
+        // lab:end
     }
 }
 

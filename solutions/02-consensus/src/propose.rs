@@ -30,6 +30,7 @@ pub struct Proposals {
 #[derive(Debug)]
 struct Pending {
     what: Asked,
+    // lab:given
     body: Body,
     /// Tick at which it was asked for.
     since: u64,
@@ -41,6 +42,16 @@ struct Pending {
 enum Body {
     Command(Bytes),
     Change(Change),
+}
+
+impl Body {
+    // lab:given
+    fn encode(&self) -> (EntryKind, What, Bytes) {
+        match self {
+            Body::Command(command) => (EntryKind::Normal, What::Command, command.clone()),
+            Body::Change(change) => membership::encode(change),
+        }
+    }
 }
 
 impl Proposals {
@@ -66,22 +77,42 @@ impl Proposals {
         self.pending.keys().next().copied().unwrap_or(self.next)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Numbers that came since a leader was last given some.
+    pub fn fresh(&self) -> Vec<u64> {
+        let fresh = self.pending.iter().rev().take_while(|(_, p)| p.given.is_none());
+        let mut numbers: Vec<u64> = fresh.map(|(number, _)| *number).collect();
+        numbers.reverse();
+        numbers
+    }
+
     /// Numbers that a leader should be given now: those that none was given yet, and those that were given
     /// to one `retry` ticks ago or more, for they may be lost.
     pub fn due(&self, now: u64, retry: u64) -> Vec<u64> {
-        let is_due = |p: &Pending| p.given.is_none_or(|given| now - given >= retry);
-        self.pending.iter().filter(|(_, p)| is_due(p)).map(|(number, _)| *number).collect()
+        // lab:begin 02.3 in the order of their numbers
+        let mut numbers = Vec::new();
+        for (number, pending) in &self.pending {
+            if pending.given.is_none_or(|given| now - given >= retry) {
+                numbers.push(*number);
+            }
+        }
+        numbers
+        // lab:end
     }
 
     /// The entry of a proposal, the same one each time but for what is settled. It has no index and no term.
     pub fn entry(&self, number: u64) -> Option<LogEntry> {
+        // lab:begin 02.3 what its body encodes to, and its origin, with this number, each time
         let pending = self.pending.get(&number)?;
-        let (kind, what, data) = match &pending.body {
-            Body::Command(command) => (EntryKind::Normal, What::Command, command.clone()),
-            Body::Change(change) => membership::encode(change),
-        };
-        let origin = Origin { member: self.me, life: self.life, number, settled: self.settled(), what };
-        Some(LogEntry { index: 0, term: 0, kind, context: origin.encode().into(), data })
+        let (kind, what, data) = pending.body.encode();
+        let (member, life, settled) = (self.me, self.life, self.settled());
+        let origin = Origin { member, life, number, settled, what };
+        let context = origin.encode().into();
+        Some(LogEntry { index: 0, term: 0, kind, context, data })
+        // lab:end
     }
 
     /// It was given to a leader.
@@ -93,20 +124,19 @@ impl Proposals {
 
     /// An entry is applied. If it is one of these, of this life, somebody waits for it.
     pub fn applied(&mut self, origin: &Origin) -> Option<Asked> {
-        if (origin.member, origin.life) != (self.me, self.life) {
+        // lab:begin 02.3 nobody here waits for what another member proposed, or this one before it was started anew; the others are under way no more
+        if origin.member != self.me || origin.life != self.life {
             return None;
         }
-        self.pending.remove(&origin.number).map(|pending| pending.what)
+        let pending = self.pending.remove(&origin.number)?;
+        Some(pending.what)
+        // lab:end
     }
 
-    /// It is not proposed any more.
-    pub fn refuse(&mut self, number: u64) -> Option<Asked> {
-        self.pending.remove(&number).map(|pending| pending.what)
-    }
-
-    /// Whether no leader was ever given it.
-    pub fn is_fresh(&self, number: u64) -> bool {
-        self.pending.get(&number).is_some_and(|pending| pending.given.is_none())
+    /// Ends one that no leader was ever given.
+    pub fn refuse_fresh(&mut self, number: u64) -> Option<Asked> {
+        let fresh = self.pending.get(&number).is_some_and(|pending| pending.given.is_none());
+        if fresh { self.pending.remove(&number).map(|pending| pending.what) } else { None }
     }
 
     /// Ends what is `patience` ticks old: nothing was done if no leader was ever given it, otherwise nobody

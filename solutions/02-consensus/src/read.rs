@@ -21,6 +21,7 @@ use crate::types::MemberId;
 pub struct Reads {
     me: MemberId,
     life: u64,
+    // lab:given
     next_round: u64,
     /// The greatest number that is in no round yet, and the tick since which somebody waits.
     waiting: Option<(u64, u64)>,
@@ -32,10 +33,12 @@ pub struct Reads {
 
 #[derive(Debug, Clone, Copy)]
 struct Round {
+    // lab:given
     id: u64,
     /// All reads up to this number are in it or in one before.
     upto: u64,
     /// Tick at which it was asked.
+    // lab:given
     asked: u64,
     /// Tick since which the first of its reads waits.
     since: u64,
@@ -53,9 +56,14 @@ impl Reads {
         self.waiting = Some((number, since));
     }
 
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_none() && self.rounds.is_empty() && self.confirmed.is_empty()
+    }
+
     /// The context of a round to begin now, if there should be one: somebody waits and no round is under
     /// way, or the last one was asked `retry` ticks ago or more and may be lost. It takes in all who wait.
     pub fn begin_round(&mut self, now: u64, retry: u64) -> Option<Vec<u8>> {
+        // lab:begin 02.4 not while a round is under way that was asked less than `retry` ticks ago, and not if nobody waits; otherwise a new round with a number of its own, whose context is the answer, up to the greatest number that waits; it waits since the first of those in earlier rounds does
         let last = self.rounds.back();
         if last.is_some_and(|round| now - round.asked < retry) {
             return None;
@@ -69,28 +77,52 @@ impl Reads {
         let id = self.next_round;
         self.next_round += 1;
         self.rounds.push_back(Round { id, upto, asked: now, since });
-        let mut w = Writer::default();
-        [self.me, self.life, id].into_iter().for_each(|n| w.u64(n));
-        Some(w.out)
+        Some(self.context(id))
+        // lab:end
     }
 
     /// The leader says: what is committed up to `index` is all that reads in this round must see. Rounds
     /// before it are answered as well.
     pub fn confirm(&mut self, context: &[u8], index: u64) {
-        let mut r = Reader::new(context);
-        let (Ok(me), Ok(life), Ok(id)) = (r.u64(), r.u64(), r.u64()) else { return };
-        if (me, life) != (self.me, self.life) {
-            return;
+        // lab:begin 02.4 find the round with `round_of`; it and those before it are under way no more, and its reads may be answered once the index is applied
+        let Some(id) = self.round_of(context) else { return };
+        while let Some(round) = self.rounds.front().copied()
+            && round.id <= id
+        {
+            self.rounds.pop_front();
+            self.confirmed.push_back((round.upto, index));
         }
-        let Some(round) = self.rounds.iter().find(|round| round.id == id).copied() else { return };
-        self.rounds.retain(|round| round.id > id);
-        self.confirmed.push_back((round.upto, index));
+        // lab:end
+    }
+
+    /// What goes to the leader and comes back.
+    // lab:given
+    fn context(&self, round: u64) -> Vec<u8> {
+        let mut w = Writer::default();
+        [self.me, self.life, round].into_iter().for_each(|n| w.u64(n));
+        w.out
+    }
+
+    /// The number of a round, if it is one of this member in this life.
+    // lab:given
+    fn round_of(&self, context: &[u8]) -> Option<u64> {
+        let mut r = Reader::new(context);
+        let (me, life, round) = (r.u64().ok()?, r.u64().ok()?, r.u64().ok()?);
+        ((me, life) == (self.me, self.life)).then_some(round)
     }
 
     /// Reads up to the number may be answered now, if this much is applied.
     pub fn readable(&mut self, applied: u64) -> Option<u64> {
-        let ready = self.confirmed.iter().take_while(|(_, index)| *index <= applied).count();
-        self.confirmed.drain(..ready).map(|(number, _)| number).max()
+        // lab:begin 02.4 take the confirmed ones from the front while their index is applied; the last number of them counts for all
+        let mut readable = None;
+        while let Some((number, index)) = self.confirmed.front().copied()
+            && index <= applied
+        {
+            readable = Some(number);
+            self.confirmed.pop_front();
+        }
+        readable
+        // lab:end
     }
 
     /// Ends all that waits, if the first of it has waited for `patience` ticks.

@@ -83,6 +83,7 @@ impl Sessions {
     /// A member's new life makes void what its earlier lives proposed and nobody has seen yet: those who
     /// waited for it are gone.
     pub fn admit(&mut self, origin: &Origin) -> bool {
+        // lab:begin 02.3 an older life is void, a newer one begins a new session; the settled mark only rises and lets go what is below it; what is below it or was applied is not applied
         let session = self.sessions.entry(origin.member).or_default();
         if origin.life < session.life {
             return false;
@@ -95,6 +96,7 @@ impl Sessions {
             session.applied = session.applied.split_off(&origin.settled);
         }
         origin.number >= session.settled && session.applied.insert(origin.number)
+        // lab:end
     }
 
     /// Whether a proposal of this life was applied, or can never be any more.
