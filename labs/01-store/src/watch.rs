@@ -19,6 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use crate::auth::AuthError;
 use crate::error::Error;
 use crate::interest::{Address, Interest, Interests};
 use crate::store::Store;
@@ -109,6 +110,9 @@ pub enum Refusal {
     DuplicateId,
     #[error("{}", Error::Compacted)]
     NegativeStart,
+    /// As a Go client prints a status.
+    #[error("rpc error: code = {} desc = {_0}", _0.code())]
+    Denied(AuthError),
 }
 
 /// All watchers of a store, in memory.

@@ -31,12 +31,18 @@ impl Segment {
 }
 
 /// Commands that were written, and waited for, together. Returns the chain to go on from.
-pub fn encode_batch(out: &mut Vec<u8>, chain: u32, first: u64, term: u64, commands: &[Vec<u8>]) -> u32 {
+pub fn encode_batch(
+    out: &mut Vec<u8>,
+    chain: u32,
+    first: u64,
+    term: u64,
+    commands: &[impl AsRef<[u8]>],
+) -> u32 {
     let mut e = Encoder::default();
-    e.out.reserve(commands.iter().map(|c| c.len() + 4).sum::<usize>() + 16);
+    e.out.reserve(commands.iter().map(|c| c.as_ref().len() + 4).sum::<usize>() + 16);
     e.u64(first);
     e.u64(term);
-    e.list(commands, |e, command| e.bytes(command));
+    e.list(commands, |e, command| e.bytes(command.as_ref()));
     wal::encode(out, chain, Kind::Entries, &e.out)
 }
 
@@ -120,57 +126,4 @@ pub fn walk<E: From<Damage>>(
         };
         return Ok(Some(Walked { segment, frames: count, len: at, torn, chain: frames.chain() }));
     }
-}
-
-/// One command of the log, still as bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry<'a> {
-    pub index: u64,
-    /// The term of consensus in which it was proposed; on a single node always 1.
-    pub term: u64,
-    pub command: &'a [u8],
-}
-
-/// How a log file ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tail {
-    /// Bytes of the file that are good; what is behind them was being written when it all stopped.
-    pub len: usize,
-    pub torn: bool,
-    pub chain: u32,
-    /// Index that the next command will have.
-    pub next: u64,
-}
-
-/// Reads one log file that holds nothing but commands: a log without consensus. `before` is how the
-/// file before it ended, if there is one; `each` is given every command in order. `None`: the crash
-/// came before the file had its first frame.
-pub fn replay<E: From<Damage>>(
-    bytes: &[u8],
-    before: Option<Tail>,
-    mut each: impl FnMut(Entry<'_>) -> Result<(), E>,
-) -> Result<Option<Tail>, E> {
-    let damage = |at, why| E::from(Damage { at, why });
-    let mut next = before.map(|tail| tail.next);
-    let walked = walk(bytes, before.map(|tail| tail.chain), |frame| {
-        if frame.kind != Kind::Entries {
-            return Err(damage(frame.at, "the frame has no place in this log"));
-        }
-        let batch = Batch::decode(frame.payload).map_err(|m| damage(frame.at, m.0))?;
-        if next.is_some_and(|next| next != batch.first) {
-            return Err(damage(frame.at, "commands are missing or doubled"));
-        }
-        next = Some(batch.first + batch.commands.len() as u64);
-        for (index, command) in (batch.first..).zip(batch.commands) {
-            each(Entry { index, term: batch.term, command })?;
-        }
-        Ok(())
-    })?;
-    let Some(walked) = walked else { return Ok(None) };
-    let first = walked.segment.first;
-    if before.is_some_and(|tail| tail.next != first) {
-        return Err(damage(0, "the file does not follow the one before it"));
-    }
-    let Walked { len, torn, chain, .. } = walked;
-    Ok(Some(Tail { len, torn, chain, next: next.unwrap_or(first) }))
 }

@@ -5,6 +5,7 @@
 //! get a | a..c | a.. | a*     [rev=3 limit=2 sort=mod desc keys count min-mod=2 …]
 //! del a..c [prev]
 //! txn value(a)=1 version(b)>0 ? put a 2; get a : del b
+//! alarm nospace 1     disarm nospace 1
 //! compact 3     grant 7 10     revoke 7     alive 7     time 5000
 //! watch s a* [from=2 prev noput nodelete id=4 progress]     cancel s 0     progress s
 //! taken s 2     catch-up 100     close s     tick
@@ -13,6 +14,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::heart::alarm::{Alarm, AlarmKind};
 use crate::heart::lease::Expiry;
 use crate::heart::range::{Range, RangeAnswer, SortOrder, SortTarget};
 use crate::heart::txn::{Compare, DeleteRange, Is, Op, OpAnswer, Put, Target, Txn, TxnAnswer};
@@ -62,6 +64,11 @@ impl Session {
             "txn" => self.apply(Command::Txn(txn(rest))),
             "compact" => self.apply(Command::Compact { revision: number(0) }),
             "grant" => self.apply(Command::LeaseGrant { id: number(0), ttl: number(1) }),
+            "alarm" | "disarm" => {
+                let kind = if words[0] == "nospace" { AlarmKind::NoSpace } else { AlarmKind::Corrupt };
+                let alarm = Alarm { member: number(1) as u64, kind };
+                self.apply(Command::Alarm { alarm, raise: verb == "alarm" });
+            }
             "revoke" => self.apply(Command::LeaseRevoke { id: number(0) }),
             "get" => match self.store.range(&range(&words)) {
                 Ok(answer) => self.out.push_str(&show_range(&answer, "  ")),

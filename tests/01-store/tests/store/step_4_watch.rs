@@ -2,8 +2,9 @@ use graded::graded;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
-use crate::heart::Store;
+use crate::heart::types::{KeyRange, RangeEnd};
 use crate::heart::watch::{Hub, WatchSpec, What};
+use crate::heart::{Command, Store};
 use crate::model::{Change, Model, holds};
 use crate::random::{both, keys, write};
 use crate::script::run;
@@ -131,6 +132,57 @@ pub fn spec() -> impl Strategy<Value = WatchSpec> {
             ..WatchSpec::of(keys, start)
         },
     )
+}
+
+/// A range of short keys, so that many overlap, touch, or lie in one another.
+fn short_range() -> impl Strategy<Value = KeyRange> {
+    let key = || proptest::collection::vec(0..3u8, 1..4);
+    (key(), key(), 0..4u8).prop_map(|(a, b, kind)| match kind {
+        0 => KeyRange::single(a),
+        1 => KeyRange { start: a.into(), end: RangeEnd::Unbounded },
+        _ => KeyRange { start: a.clone().min(b.clone()).into(), end: RangeEnd::Before(a.max(b).into()) },
+    })
+}
+
+proptest! {
+    /// However many watchers there are, and whoever has gone meanwhile.
+    #[graded]
+    fn who_wants_a_key_is_told_of_it_and_nobody_else(
+        acts in proptest::collection::vec((short_range(), 0..20i64, prop::bool::weighted(0.3)), 1..60),
+        key in proptest::collection::vec(0..3u8, 1..4),
+    ) {
+        let (mut store, mut hub) = (Store::new(), Hub::new(1 << 20));
+        let mut watchers = std::collections::BTreeMap::new();
+        hub.handle_open(1);
+        for (keys, id, looks) in acts {
+            match watchers.remove(&id) {
+                Some(_) => hub.handle_cancel(1, id, store.revision()),
+                None if id > 0 && !keys.is_empty() => {
+                    let prev_kv = id % 2 == 0;
+                    let spec = WatchSpec { id, prev_kv, ..WatchSpec::of(keys.clone(), 0) };
+                    hub.handle_create(1, spec, &store);
+                    watchers.insert(id, keys);
+                }
+                None => {}
+            }
+            while hub.poll_delivery().is_some() {}
+            if looks {
+                let had = store.get(&key).is_some();
+                let put = crate::heart::txn::Put::new(key.as_slice(), *b"1");
+                hub.handle_commit(&store.apply(&Command::Put(put)).events);
+                let mut told = Vec::new();
+                while let Some(delivery) = hub.poll_delivery() {
+                    let What::Events { events, .. } = delivery.what else { continue };
+                    prop_assert_eq!(events.len(), 1);
+                    prop_assert_eq!(events[0].prev.is_some(), had && delivery.watch % 2 == 0);
+                    told.push(delivery.watch);
+                }
+                told.sort();
+                let concerned = watchers.iter().filter(|(_, keys)| holds(keys, &key));
+                prop_assert_eq!(told, concerned.map(|(id, _)| *id).collect::<Vec<_>>());
+            }
+        }
+    }
 }
 
 proptest! {

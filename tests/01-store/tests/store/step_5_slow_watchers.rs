@@ -180,6 +180,12 @@ enum Act {
     Take(StreamId, usize),
     CatchUp(usize),
     Close(StreamId),
+    /// The store is replaced by another member's, on which this has happened besides.
+    Restore(Vec<Command>),
+}
+
+fn elsewhere() -> impl Strategy<Value = Command> {
+    prop_oneof![5 => write(), 1 => (0..40i64).prop_map(|revision| Command::Compact { revision })]
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -193,6 +199,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (stream(), 1..6usize).prop_map(|(s, n)| Act::Take(s, n)),
         4 => (1..6usize).prop_map(Act::CatchUp),
         1 => stream().prop_map(Act::Close),
+        1 => proptest::collection::vec(elsewhere(), 0..6).prop_map(Act::Restore),
     ]
 }
 
@@ -323,6 +330,13 @@ proptest! {
                     hub.handle_taken(stream, taken);
                 }
                 Act::CatchUp(budget) => drop(hub.poll_catch_up(&store, budget)),
+                Act::Restore(commands) => {
+                    let before = store.revision();
+                    for command in &commands {
+                        both(&mut store, &mut model, command)?;
+                    }
+                    hub.handle_restore(before, &store);
+                }
                 Act::Close(stream) => {
                     hub.handle_close(stream);
                     hub.handle_open(stream);
