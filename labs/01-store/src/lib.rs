@@ -30,7 +30,7 @@
 //! | 1 | revisions and ranges | [`history`], [`range`], [`store`], [`types`] |
 //! | 2 | tombstones and compaction | [`history`], [`store`] |
 //! | 3 | transactions | [`txn`] |
-//! | 4 | watching what comes | [`watch`] |
+//! | 4 | watching what comes | [`watch`], `interest` |
 //! | 5 | history and slow watchers | [`watch`] |
 //! | 6 | leases | [`lease`], [`command`] |
 //! | 7 | the write-ahead log | [`wal`] |
@@ -60,10 +60,12 @@
 //! ## What is left out
 //!
 //! etcd keeps only the index in memory and values in a B+tree file (bbolt); here values are in
-//! memory too, once, and snapshots carry them to disk. So a start reads everything, and the data
-//! must fit. Watches over ranges are found one by one, etcd uses an interval tree
-//! (`mvcc/watcher_group.go`). There are no users and roles (`server/auth`), no space quota, no
-//! lease checkpoints. To read on: `server/storage/mvcc` in etcd, `key_index.go` first (generations),
+//! memory too, once, and snapshots carry them to disk. So a start reads everything (a second or so for
+//! a million keys), and the data must fit. etcd compacts in portions, a thousand keys at a time; here
+//! it is one walk, a third of a second for two million changes, in which nothing else happens. Who
+//! decides that there is no more space, how long a lease lasts by the clock, and who is asking, are
+//! questions for the shell; what follows for all members (alarms, checkpoints, users and roles) is
+//! here. To read on: `server/storage/mvcc` in etcd, `key_index.go` first (generations),
 //! then `kvstore_txn.go`, `watchable_store.go`; `server/lease/lessor.go`; `server/storage/wal`.
 //! Reed's thesis (1978) for the idea of versions; Chubby (OSDI 2006) for why a lock service wants
 //! to be a small file system with events.
