@@ -35,6 +35,9 @@ struct Store {
     /// One short run of each measure: a minute instead of five
     #[arg(long)]
     quick: bool,
+    /// Only measures whose name has this in it: puts, watchers, memory, start, …
+    #[arg(long, value_name = "WORD")]
+    only: Option<String>,
 }
 
 pub fn run(place: &Place, Args { what: What::Store(args) }: &Args) -> Result<ExitCode> {
@@ -51,6 +54,9 @@ pub fn run(place: &Place, Args { what: What::Store(args) }: &Args) -> Result<Exi
     command.args(["--members", &args.members.to_string()]);
     if let Some(peer) = &args.peer {
         command.args(["--peer", peer]);
+    }
+    if let Some(only) = &args.only {
+        command.args(["--only", only]);
     }
     if args.quick {
         command.arg("--quick");

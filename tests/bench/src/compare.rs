@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::disk;
 use crate::figures::Figures;
 use crate::load;
-use crate::measures;
+use crate::measures::{self, Measure};
 use crate::members::{Members, Program};
 use crate::system::{Memory, System};
 use crate::table::{self, Row};
@@ -42,6 +42,9 @@ pub struct Args {
     /// One short run of each measure, and no start on 1,000,000 keys
     #[arg(long)]
     quick: bool,
+    /// Only measures whose name has this in it: puts, watchers, memory, start, …
+    #[arg(long, default_value = "")]
+    only: String,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -70,13 +73,15 @@ fn compare(args: &Args) -> Result<()> {
         load_average(),
         args.members
     );
-    println!();
-    table::head();
-    calls(args, &programs, rounds, Duration::from_secs_f64(time))?;
-    if args.peer.is_empty() {
+    let wanted = measures::ALL.into_iter().filter(|measure| measure.to_string().contains(&args.only));
+    let wanted: Vec<_> = wanted.collect();
+    if !wanted.is_empty() {
+        calls(args, &programs, &wanted, rounds, Duration::from_secs_f64(time))?;
+    }
+    if "memory".contains(&args.only) && args.peer.is_empty() {
         memory(args, &programs)?;
     }
-    if !args.quick && args.peer.is_empty() {
+    if "start".contains(&args.only) && args.peer.is_empty() && !args.quick {
         start(args, &programs)?;
     }
     println!(
@@ -96,7 +101,13 @@ fn etcd(args: &Args) -> Program {
 }
 
 /// All loads, each on both in turns.
-fn calls(args: &Args, [ours, theirs]: &[Program; 2], rounds: usize, time: Duration) -> Result<()> {
+fn calls(
+    args: &Args,
+    [ours, theirs]: &[Program; 2],
+    measures: &[Measure],
+    rounds: usize,
+    time: Duration,
+) -> Result<()> {
     let ours = Members::start(ours, &args.folder.join("coracle"), args.members)?;
     let etcd;
     let peer;
@@ -111,7 +122,8 @@ fn calls(args: &Args, [ours, theirs]: &[Program; 2], rounds: usize, time: Durati
     for system in systems {
         load::fill(system, load::KEYS, load::VALUE_BYTES)?;
     }
-    for measure in measures::ALL {
+    table::head();
+    for measure in measures {
         let mut runs = [Vec::new(), Vec::new()];
         for round in 0..rounds {
             // Who goes second finds the disk busier, perhaps.

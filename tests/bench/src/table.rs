@@ -9,7 +9,7 @@ pub struct Row {
 }
 
 pub fn head() {
-    println!("Rates a second; p50 and p99 in ms; CPU: µs of the servers' processors for each.");
+    println!("\nRates a second; p50 and p99 in ms; CPU: µs of the servers' processors for each.");
     println!("{:30}{:>37}{:>37}   ratios of", "", "coracle", "etcd");
     let columns = format!("{:>10}{:>9}{:>9}{:>9}", "rate", "p50", "p99", "CPU");
     println!("{:30}{columns}{columns}{:>8}{:>7}{:>7}", "", "rate", "p99", "CPU");
