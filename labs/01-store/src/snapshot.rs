@@ -35,7 +35,7 @@ pub struct Snapshot {
     /// Seconds left, where they are fewer.
     checkpoints: Vec<(LeaseId, i64)>,
     alarms: Vec<Alarm>,
-    auth: Auth,
+    auth: Box<Auth>,
     records: Vec<Arc<Record>>,
 }
 
@@ -50,7 +50,7 @@ impl Snapshot {
             leases: store.leases().iter().map(|(id, lease)| (id, lease.ttl)).collect(),
             checkpoints: remaining.filter(|(_, seconds)| *seconds > 0).collect(),
             alarms: store.alarms.iter().collect(),
-            auth: store.auth.clone(),
+            auth: Box::new(store.auth.clone()),
             records: store.retained(),
         }
     }
@@ -88,7 +88,7 @@ impl Snapshot {
             Some((Kind::Leases, leases)),
             (!self.checkpoints.is_empty()).then_some((Kind::Checkpoints, checkpoints)),
             (!self.alarms.is_empty()).then_some((Kind::Alarms, alarms)),
-            (self.auth != Auth::default()).then_some((Kind::Auth, auth)),
+            (*self.auth != Auth::default()).then_some((Kind::Auth, auth)),
         ];
         let mut chain = 0;
         start.into_iter().flatten().chain(records).chain([(Kind::End, end)]).map(move |(kind, payload)| {

@@ -1,11 +1,13 @@
 //! CRC-32C (Castagnoli), the checksum of iSCSI, ext4 and etcd's own log.
 
-/// `TABLES[n][byte]` is the checksum of a byte with `n` zero bytes behind it, so that eight bytes can be
-/// looked up at once ("slicing by 8").
-static TABLES: [[u32; 256]; 8] = tables();
+/// Bytes that are looked up at once ("slicing").
+const SLICE: usize = 16;
 
-const fn tables() -> [[u32; 256]; 8] {
-    let mut tables = [[0; 256]; 8];
+/// `TABLES[n][byte]` is the checksum of a byte with `n` zero bytes behind it.
+static TABLES: [[u32; 256]; SLICE] = tables();
+
+const fn tables() -> [[u32; 256]; SLICE] {
+    let mut tables = [[0; 256]; SLICE];
     let mut byte = 0;
     while byte < 256 {
         let mut crc = byte as u32;
@@ -18,7 +20,7 @@ const fn tables() -> [[u32; 256]; 8] {
         byte += 1;
     }
     let mut at = 256;
-    while at < 8 * 256 {
+    while at < SLICE * 256 {
         let before = tables[at / 256 - 1][at % 256];
         tables[at / 256][at % 256] = (before >> 8) ^ tables[0][(before & 0xff) as usize];
         at += 1;
@@ -29,13 +31,18 @@ const fn tables() -> [[u32; 256]; 8] {
 /// Goes on from the checksum of what came before; 0 to begin.
 pub fn update(crc: u32, bytes: &[u8]) -> u32 {
     let mut crc = !crc;
-    let mut eights = bytes.chunks_exact(8);
-    for eight in &mut eights {
-        let [a, b, c, d] = (crc ^ u32::from_le_bytes([eight[0], eight[1], eight[2], eight[3]])).to_le_bytes();
-        let all = [a, b, c, d, eight[4], eight[5], eight[6], eight[7]];
-        crc = (0..8).fold(0, |crc, n| crc ^ TABLES[7 - n][all[n] as usize]);
+    let (slices, rest) = bytes.as_chunks::<SLICE>();
+    for slice in slices {
+        let mut slice = *slice;
+        for (byte, crc) in slice.iter_mut().zip(crc.to_le_bytes()) {
+            *byte ^= crc;
+        }
+        crc = 0;
+        for (table, byte) in TABLES.iter().rev().zip(slice) {
+            crc ^= table[byte as usize];
+        }
     }
-    for byte in eights.remainder() {
+    for byte in rest {
         crc = (crc >> 8) ^ TABLES[0][((crc ^ u32::from(*byte)) & 0xff) as usize];
     }
     !crc

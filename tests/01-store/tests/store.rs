@@ -31,3 +31,5 @@ mod step_5_slow_watchers;
 mod step_6_leases;
 #[path = "store/step_7_log.rs"]
 mod step_7_log;
+#[path = "store/step_7_snapshots.rs"]
+mod step_7_snapshots;

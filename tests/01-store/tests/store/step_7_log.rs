@@ -1,16 +1,10 @@
 use graded::graded;
 use proptest::prelude::*;
 
-use crate::heart::codec::Malformed;
+use crate::heart::crc;
 use crate::heart::log::{Batch, Segment, Walked, encode_batch, walk};
-use crate::heart::range::Range;
-use crate::heart::snapshot::{Loader, Snapshot};
-use crate::heart::txn::{DeleteRange, Op, Put, Txn};
-use crate::heart::types::KeyRange;
 use crate::heart::wal::{self, Damage, Frames, HEADER_LEN, Kind, Next};
-use crate::heart::{Command, Store, crc};
-use crate::model::Model;
-use crate::random::{alarming, both, command, history, range, same_range};
+use crate::random::command;
 
 /// The commands of a log file and how it ends.
 fn read(bytes: &[u8]) -> Result<(Vec<Vec<u8>>, Option<Walked>), Damage> {
@@ -168,150 +162,6 @@ fn an_unfinished_first_frame_means_that_the_file_was_never_begun() {
     }
 }
 
-/// The one way to change a key twice in a revision. A restart must change no answer.
-#[graded]
-fn a_key_put_and_deleted_in_the_compacted_revision_stays_away_after_a_snapshot() {
-    let nested = |op| Op::Txn(Txn { success: vec![op], ..Default::default() });
-    let put = nested(Op::Put(Put::new(*b"a", *b"1")));
-    let delete = nested(Op::Delete(DeleteRange { keys: KeyRange::single(*b"a"), prev_kv: false }));
-    let mut store = Store::new();
-    store.apply(&Command::Txn(Txn { success: vec![put, delete], ..Default::default() }));
-    store.apply(&Command::Compact { revision: 2 });
-    let restored = restore(&Snapshot::of(&store, 2)).0;
-    assert_eq!((store.size(), restored.size()), (0, 0));
-    assert!(restored.get(b"a").is_none());
-    assert!(store.changes(2).eq(restored.changes(2)), "watchers hear of both");
-}
-
-fn restore(snapshot: &Snapshot) -> (Store, u64) {
-    let mut loader = Loader::default();
-    let file = snapshot.frames().collect::<Vec<_>>().concat();
-    let mut frames = Frames::new(&file);
-    while let Next::Frame { kind, payload } = frames.next_frame().expect("no damage") {
-        loader.handle_frame(kind, payload).expect("well formed");
-    }
-    loader.finish().expect("complete")
-}
-
-/// What may happen to a store between two looks at it.
-#[derive(Debug, Clone)]
-enum Step {
-    Do(Command),
-    Read(Range),
-    /// Write it down whole and begin a new log.
-    Snapshot,
-    /// The power goes while `lost` is being written, after so much of it.
-    Restart {
-        lost: Command,
-        written: proptest::sample::Index,
-    },
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        12 => alarming().prop_map(Step::Do),
-        4 => range().prop_map(Step::Read),
-        1 => Just(Step::Snapshot),
-        1 => (alarming(), any::<proptest::sample::Index>())
-            .prop_map(|(lost, written)| Step::Restart { lost, written }),
-    ]
-}
-
-/// A store, and what a disk would hold of it.
-struct Kept {
-    store: Store,
-    snapshot: Option<Snapshot>,
-    log: Vec<u8>,
-    chain: u32,
-    next: u64,
-}
-
-impl Kept {
-    fn new() -> Self {
-        let mut kept = Kept { store: Store::new(), snapshot: None, log: vec![], chain: 0, next: 1 };
-        kept.begin_log();
-        kept
-    }
-
-    fn begin_log(&mut self) {
-        self.log.clear();
-        self.chain = Segment { first: self.next, chain: self.chain }.encode(&mut self.log);
-    }
-
-    fn write(&mut self, command: &Command) {
-        self.chain = encode_batch(&mut self.log, self.chain, self.next, 1, &[command.encode()]);
-        self.next += 1;
-    }
-
-    fn snapshot(&mut self) {
-        self.snapshot = Some(Snapshot::of(&self.store, self.next - 1));
-        self.begin_log();
-    }
-
-    fn restart(&mut self, lost: &Command, written: &proptest::sample::Index) {
-        let whole = self.log.len();
-        encode_batch(&mut self.log, self.chain, self.next, 1, &[lost.encode()]);
-        self.log.truncate(whole + written.index(self.log.len() - whole));
-        let (mut store, applied) = self.snapshot.as_ref().map_or((Store::new(), 0), restore);
-        let mut next = applied + 1;
-        let walked = walk(&self.log, None, |frame| {
-            let batch = Batch::decode(frame.payload).expect("well formed");
-            assert_eq!(batch.first, next);
-            for command in batch.commands {
-                store.apply(&Command::decode(command).expect("a command"));
-                next += 1;
-            }
-            Ok::<_, Damage>(())
-        });
-        let walked = walked.expect("torn is not damaged").expect("the file was begun");
-        assert_eq!((walked.len, walked.chain, next), (whole, self.chain, self.next));
-        self.log.truncate(walked.len);
-        self.store = store;
-    }
-}
-
-/// All that can be asked of a store, asked of both.
-fn same(store: &Store, model: &Model) -> Result<(), TestCaseError> {
-    for revision in 0..=store.revision() + 1 {
-        same_range(store, model, &Range { revision, ..Range::of(KeyRange::all()) })?;
-    }
-    let changes = store.changes(store.compacted()).map(|r| (r.key.to_vec(), r.revision.main));
-    let since = model.changes.iter().filter(|c| c.main >= model.compacted);
-    prop_assert!(changes.eq(since.map(|c| (c.key.clone(), c.main))));
-    let leases = store.leases().iter().map(|(id, l)| (id, (l.ttl, l.remaining)));
-    prop_assert!(leases.eq(model.leases.iter().map(|(id, lease)| (*id, *lease))));
-    prop_assert!(store.alarms().iter().eq(model.alarms.iter().copied()));
-    Ok(())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..Default::default() })]
-
-    /// Whatever is done, compacted, written down, torn and read again: the naive model, which never dies,
-    /// would have said the same.
-    #[graded]
-    fn a_store_that_restarts_anywhere_is_the_model(steps in proptest::collection::vec(step(), 0..60)) {
-        let (mut kept, mut model) = (Kept::new(), Model::new());
-        for step in &steps {
-            match step {
-                Step::Do(command) => {
-                    if command.check().is_ok() {
-                        kept.write(command);
-                    }
-                    both(&mut kept.store, &mut model, command)?;
-                }
-                Step::Read(range) => same_range(&kept.store, &model, range)?,
-                Step::Snapshot => kept.snapshot(),
-                Step::Restart { lost, written } => {
-                    kept.restart(lost, written);
-                    same(&kept.store, &model)?;
-                }
-            }
-        }
-        same(&kept.store, &model)?;
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..Default::default() })]
 
@@ -370,63 +220,6 @@ proptest! {
             let start = if frame == 0 { 0 } else { ends[frame - 1] };
             let damage = read(&flipped);
             prop_assert_eq!(damage.map_err(|d| d.at), Err(start), "byte {}", at);
-        }
-    }
-
-    #[graded]
-    fn a_store_from_a_snapshot_is_the_store(history in history(40), more in history(10)) {
-        let mut store = Store::new();
-        let mut applied = 0;
-        for command in history.iter().filter(|c| c.check().is_ok()) {
-            store.apply(command);
-            applied += 1;
-        }
-        let (mut restored, at) = restore(&Snapshot::of(&store, applied));
-        prop_assert_eq!(at, applied);
-        for command in std::iter::once(None).chain(more.iter().map(Some)) {
-            if let Some(command) = command.filter(|c| c.check().is_ok()) {
-                let (a, b) = (store.apply(command), restored.apply(command));
-                prop_assert_eq!(a.answer, b.answer);
-                prop_assert_eq!(a.events, b.events);
-            }
-            prop_assert_eq!(store.revision(), restored.revision());
-            prop_assert_eq!(store.compacted(), restored.compacted());
-            prop_assert_eq!(store.size(), restored.size());
-            prop_assert_eq!(store.leases(), restored.leases());
-            let all = KeyRange::all();
-            prop_assert!(store.histories(&all).eq(restored.histories(&all)));
-            prop_assert!(store.changes(store.compacted()).eq(restored.changes(store.compacted())));
-            let hash = |store| Snapshot::of(store, 0).hash(i64::MAX);
-            prop_assert_eq!(hash(&store), hash(&restored));
-        }
-    }
-
-    #[graded]
-    fn a_snapshot_that_is_not_whole_is_refused(history in history(20)) {
-        let mut store = Store::new();
-        history.iter().filter(|c| c.check().is_ok()).for_each(|c| drop(store.apply(c)));
-        let mut snapshot = Snapshot::of(&store, 5);
-        snapshot.extra = b"members".to_vec();
-        let frames: Vec<_> = snapshot.frames().collect();
-        let load = |frames: &[Vec<u8>]| {
-            let (mut loader, mut chain) = (Loader::default(), 0);
-            for frame in frames {
-                let header = wal::decode_header(frame.first_chunk().expect("a header")).expect("a header");
-                let rest = &frame[HEADER_LEN..];
-                if !wal::is_intact(&header, chain, rest) {
-                    return Err(Malformed("it does not follow"));
-                }
-                loader.handle_frame(header.kind, &rest[..header.len])?;
-                chain = header.checksum;
-            }
-            let extra = loader.extra().to_vec();
-            loader.finish().map(|(_, applied)| (applied, extra))
-        };
-        prop_assert_eq!(load(&frames), Ok((5, b"members".to_vec())));
-        for missing in 0..frames.len() {
-            let mut fewer = frames.clone();
-            fewer.remove(missing);
-            prop_assert!(load(&fewer).is_err(), "frame {} is missing", missing);
         }
     }
 }
