@@ -100,6 +100,10 @@ verify-labs *ARGS:
 mutants *ARGS:
     cargo kit mutants {{ARGS}}
 
+# the store beside a real etcd, in figures
+bench *ARGS:
+    cargo kit bench {{ARGS}}
+
 # what this machine can run
 doctor:
     cargo kit doctor
