@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 use crate::args::check_url;
 use crate::dial::Dialer;
 use crate::heart::Error;
-use crate::heart::types::{Change, MemberId, Peer, Role};
+use crate::heart::types::{Change, MemberId, Peer};
 use crate::ids;
 use crate::raft_loop::Event;
 use crate::view::Shared;
@@ -257,6 +257,7 @@ impl Peers for Members {
     }
 
     fn is_learner(&self) -> bool {
-        self.shared().view.borrow().standing.role == Role::Learner
+        let (view, id) = (self.shared().view.borrow(), self.shared().id());
+        view.members.iter().any(|peer| peer.id == id && peer.learner)
     }
 }

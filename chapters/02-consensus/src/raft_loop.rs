@@ -271,7 +271,10 @@ impl RaftLoop {
             }
             Action::WantSnapshot => self.tell(JournalEvent::SnapshotWanted),
             Action::Standing(standing) => self.handle_standing(standing),
-            Action::Members => self.handle_members(),
+            Action::Members => {
+                self.storage.note_commit(self.member.applied()).context("cannot write the log")?;
+                self.handle_members();
+            }
         }
         Ok(())
     }

@@ -102,25 +102,26 @@ impl Replay {
         Ok(())
     }
 
-    /// Leaves only what follows a snapshot of the log up to this index and term.
+    /// Leaves only what follows a snapshot of the log up to this index and term. False: the log has to be
+    /// told so, in a record of the snapshot, before anything is written behind it.
     ///
     /// # Errors
     /// When the log goes on further behind it.
-    pub fn follow(&mut self, index: u64, term: u64) -> Result<(), Malformed> {
-        let Some(first) = self.entries.first().map(|entry| entry.index) else { return Ok(()) };
+    pub fn follow(&mut self, index: u64, term: u64) -> Result<bool, Malformed> {
+        let Some(first) = self.entries.first().map(|entry| entry.index) else { return Ok(true) };
         if first > index + 1 {
             return Err(Malformed("entries between the snapshot and the log are missing"));
         }
         let covered = ((index + 1 - first) as usize).min(self.entries.len());
         // A snapshot that came from the leader is on disk before the record that says so. After a crash
-        // between the two, what the log has there may be what the leader's made void.
-        let is_ours =
-            covered == 0 || self.entries[covered - 1].index < index || self.entries[covered - 1].term == term;
+        // between the two the log ends before it, or has something there that the leader's made void.
+        let end = self.entries[..covered].last();
+        let is_ours = end.is_none_or(|end| (end.index, end.term) == (index, term));
         self.entries.drain(..covered);
         if !is_ours {
             self.entries.clear();
         }
-        Ok(())
+        Ok(is_ours)
     }
 }
 

@@ -88,7 +88,7 @@ impl Storage {
             Ok(())
         })?;
         let followed = replay.follow(snapshot.index, snapshot.term);
-        followed.with_context(|| format!("{}; {ADVICE}", dir.path().display()))?;
+        let followed = followed.with_context(|| format!("{}; {ADVICE}", dir.path().display()))?;
         let Replay { mut vote, entries } = replay;
         // All that is in a snapshot was committed.
         vote.commit = vote.commit.max(snapshot.index);
@@ -99,7 +99,12 @@ impl Storage {
         }
         info!(snapshot = snapshot.index, end, commit = vote.commit, term = vote.term, "the data is read");
         let found = Found { store, vote, snapshot: snapshot.clone(), is_bare, entries };
-        Ok((Storage { log, next, vote, snapshot, snapshot_bytes, writing: None, dir }, found))
+        let mut storage = Storage { log, next, vote, snapshot, snapshot_bytes, writing: None, dir };
+        if !followed {
+            let snapshot = Some(storage.snapshot.clone());
+            storage.append(&Persist { vote: Some(vote), snapshot, ..Persist::default() })?;
+        }
+        Ok((storage, found))
     }
 
     pub fn log_bytes(&self) -> u64 {
@@ -134,8 +139,7 @@ impl Storage {
         if let Some(last) = persist.entries.last() {
             self.next = self.next.max(last.index + 1);
         }
-        let payload = record::encode(persist);
-        self.log.append(|out, chain| wal::encode(out, chain, Kind::Raft, &payload))?;
+        self.append(persist)?;
         if persist.snapshot.is_some() {
             // The record says more than the old files did, but for the vote.
             self.append_vote()?;
@@ -150,8 +154,22 @@ impl Storage {
         self.append_vote()
     }
 
+    /// A change of members is applied: after a crash this member must know that it counts. Who was removed
+    /// may be gone by then, and without it there would be no majority of the old members.
+    pub fn note_commit(&mut self, index: u64) -> anyhow::Result<()> {
+        if index > self.vote.commit {
+            self.vote.commit = index;
+            self.append_vote()?;
+        }
+        Ok(())
+    }
+
     fn append_vote(&mut self) -> anyhow::Result<()> {
-        let payload = record::encode(&Persist { vote: Some(self.vote), ..Persist::default() });
+        self.append(&Persist { vote: Some(self.vote), ..Persist::default() })
+    }
+
+    fn append(&mut self, persist: &Persist) -> anyhow::Result<()> {
+        let payload = record::encode(persist);
         Ok(self.log.append(|out, chain| wal::encode(out, chain, Kind::Raft, &payload))?)
     }
 
