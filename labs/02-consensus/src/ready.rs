@@ -51,6 +51,8 @@ impl Member {
             self.tell_standing(&mut out);
             self.turn(ready, &mut out);
             self.settle();
+            // A round of reads may have ended, and those who came meanwhile want the next.
+            self.read(self.read_retry());
         }
         if self.node.store().snapshot_wanted.take() && !self.snapshot_asked {
             self.snapshot_asked = true;

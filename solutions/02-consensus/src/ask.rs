@@ -99,7 +99,7 @@ impl Member {
         self.leads() && raft.uncommitted_size() > 0 && full
     }
 
-    fn read(&mut self, retry: u64) {
+    pub(crate) fn read(&mut self, retry: u64) {
         if self.node.raft.leader_id != 0
             && !self.reads.is_idle()
             && let Some(context) = self.reads.begin_round(self.now, retry)
@@ -110,7 +110,7 @@ impl Member {
     }
 
     /// A round costs the leader a heartbeat and no write, so it is repeated sooner than a proposal.
-    fn read_retry(&self) -> u64 {
+    pub(crate) fn read_retry(&self) -> u64 {
         (self.config.election_ticks as u64 / 4).max(1)
     }
 }

@@ -290,15 +290,15 @@ impl Member {
         self.node.raft.state == StateRole::Leader
     }
 
+    /// Index of the last entry that had its turn, whether it was a command or not. A store that has applied
+    /// all that was handed out is the store after this entry, and its snapshot may say so.
+    pub fn applied(&self) -> u64 {
+        self.applied
+    }
+
     /// All members, by rising id, as of the last applied change.
     pub fn members(&self) -> Vec<Peer> {
         self.state.members.peers().cloned().collect()
-    }
-
-    /// Index of the last entry that had its turn, whether it was a command or not. A store that has applied
-    /// every command that was handed out may call its snapshot one of this index.
-    pub fn applied(&self) -> u64 {
-        self.applied
     }
 
     /// This member is the only voter: whatever it has applied is the truth.

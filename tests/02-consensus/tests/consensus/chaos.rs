@@ -9,6 +9,8 @@ use crate::heart::types::{Change, MemberId, Peer, Role};
 /// What happens in a run, and how often: in how many of a thousand steps.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Mix {
+    pub propose: bool,
+    pub read: bool,
     pub lose: u64,
     pub double: u64,
     /// The next message is one from the middle of the queue.
@@ -53,12 +55,12 @@ pub fn run(seed: u64, steps: u32, mix: Mix) -> Cluster {
         let (from, other) = (ids[dice.below(ids.len())], ids[dice.below(ids.len())]);
         match dice.below(12) {
             0..2 => cluster.tick(id),
-            2 => {
+            2 if mix.propose => {
                 let command = format!("c{}", proposed.len());
                 cluster.propose(id, &command);
                 proposed.insert(command);
             }
-            3 => {
+            3 if mix.read => {
                 cluster.read(id);
             }
             4 | 5 if mix.slow => {
@@ -72,7 +74,7 @@ pub fn run(seed: u64, steps: u32, mix: Mix) -> Cluster {
         }
         // Not while a snapshot from elsewhere is being written.
         let free = cluster.node(id).unwritten.as_ref().is_none_or(|persist| persist.snapshot.is_none());
-        if dice.chance(mix.snapshot) && free && !cluster.node(id).store.is_empty() {
+        if dice.chance(mix.snapshot) && free {
             cluster.snapshot(id);
         }
         if dice.chance(mix.partition) {
@@ -147,7 +149,7 @@ pub fn quiet(cluster: &mut Cluster) {
     for _ in 0..150 {
         cluster.tick_all(1);
         for id in cluster.nodes.keys().copied().collect::<Vec<_>>() {
-            if cluster.node(id).snapshot_wanted && !cluster.node(id).store.is_empty() {
+            if cluster.node(id).snapshot_wanted {
                 cluster.snapshot(id);
             }
         }
@@ -166,6 +168,10 @@ pub fn check(cluster: &Cluster) {
         assert_eq!(node.store.last().map(|c| c.index), first.store.last().map(|c| c.index));
         assert!(cluster.standing(*id).role != Role::Candidate);
     }
+    let store = &cluster.nodes[&leader].store;
+    let stored: Vec<(u64, _)> = store.iter().map(|c| (c.index, c.command.clone())).collect();
+    let truth: Vec<(u64, _)> = cluster.truth.clone().into_iter().collect();
+    assert_eq!(stored, truth, "what was applied once, and perhaps answered, is lost");
     let commands = cluster.commands(leader);
     let different: BTreeSet<&String> = commands.iter().collect();
     assert_eq!(different.len(), commands.len(), "a command was applied twice");

@@ -12,6 +12,7 @@ use crate::heart::types::{
     Standing, Vote,
 };
 use crate::heart::{Action, Config, Error, Member, Persist, Persisted};
+use crate::model::entry;
 
 /// What survives a crash.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +41,21 @@ impl Disk {
         }
     }
 
+    /// A disk on which a cluster has begun: with the entries of its first members, and some more that may
+    /// not be committed. Those have no origin, as those of chapter 01.
+    pub fn founded(members: &[Peer], commands: &[&str]) -> Disk {
+        let bootstrap = members.to_vec();
+        let persisted = Persisted { bootstrap, ..Persisted::default() };
+        let first = Member::new(config(members[0].id, 1), persisted).expect("it starts").poll_actions();
+        let Some(Action::Persist(first)) = first.first() else { panic!("the first action is to persist") };
+        let mut disk = Disk::default();
+        disk.write(first);
+        for (index, command) in (members.len() as u64 + 1..).zip(commands) {
+            disk.entries.push(entry(index, 1, command));
+        }
+        disk
+    }
+
     pub fn persisted(&self, bootstrap: &[Peer]) -> Persisted {
         Persisted {
             vote: self.vote,
@@ -56,6 +72,8 @@ pub struct Node {
     bootstrap: Vec<Peer>,
     /// What the store has applied, in order.
     pub store: Vec<Committed>,
+    /// Index up to which it has.
+    applied: u64,
     /// Given by the member and not yet on disk.
     pub unwritten: Option<Persist>,
     /// Each proposal that was answered, with the index at which it was applied.
@@ -86,6 +104,8 @@ pub struct Cluster {
     acked: u64,
     /// What each read must see at least.
     floors: BTreeMap<(MemberId, u64), u64>,
+    /// Who has led in each term.
+    pub leaders: BTreeMap<u64, MemberId>,
     next: u64,
 }
 
@@ -124,7 +144,16 @@ impl Cluster {
         cluster
     }
 
-    /// The same, and member 1 leads: it was told to before its time.
+    /// Members with these on their disks.
+    pub fn of(disks: &[Disk]) -> Cluster {
+        let mut cluster = Cluster::default();
+        for (id, disk) in (1..).zip(disks) {
+            cluster.start(id, disk.clone(), &[]);
+        }
+        cluster
+    }
+
+    /// Members 1 to `size`, and member 1 leads: its time came first.
     pub fn with_leader(size: u64) -> Cluster {
         let mut cluster = Cluster::new(size);
         cluster.elect(1);
@@ -139,6 +168,7 @@ impl Cluster {
         let node = Node {
             member,
             store: disk.kept.clone(),
+            applied: disk.snapshot.index,
             disk,
             bootstrap: bootstrap.to_vec(),
             unwritten: None,
@@ -215,7 +245,7 @@ impl Cluster {
             }
             Action::Apply(commands) => {
                 for command in commands {
-                    let last = node.store.last().map_or(0, |last| last.index);
+                    let last = std::mem::replace(&mut node.applied, command.index);
                     assert!(command.index > last, "entry {} is applied after {last}", command.index);
                     if let Some(number) = command.number {
                         let before = node.answered.insert(number, command.index);
@@ -230,9 +260,10 @@ impl Cluster {
             Action::Restore(meta) => {
                 assert_eq!(meta, node.disk.snapshot, "a snapshot is restored that is not on disk");
                 node.store = node.disk.kept.clone();
+                node.applied = meta.index;
             }
             Action::Readable { number, index } => {
-                let last = node.store.last().map_or(0, |last| last.index);
+                let last = node.applied;
                 assert!(index <= last, "a read must wait for {index}, but the store is given {last}");
                 for (_, floor) in self.floors.range((id, 0)..=(id, number)) {
                     assert!(index >= *floor, "a read sees {index}, but {floor} was answered before it");
@@ -245,6 +276,10 @@ impl Cluster {
                 node.changed.insert(number);
             }
             Action::WantSnapshot => node.snapshot_wanted = true,
+            Action::Standing(standing) if standing.role == Role::Leader => {
+                let leader = *self.leaders.entry(standing.term).or_insert(id);
+                assert_eq!(leader, id, "two members lead in term {}", standing.term);
+            }
             Action::Standing(_) | Action::Members => {}
         }
     }
@@ -310,20 +345,27 @@ impl Cluster {
         }
     }
 
-    /// Only this member's time goes by, until it leads.
+    /// Lets time go by until this member leads: first for those too who must give up their leader before
+    /// they vote for another, then for itself alone. If one of them is faster it lets this one lead.
     pub fn elect(&mut self, id: MemberId) {
-        for _ in 0..100 {
-            // The others have not heard of a leader for long enough to vote for another.
-            for other in self.nodes.keys().copied().filter(|other| *other != id).collect::<Vec<_>>() {
-                let standing = self.standing(other);
-                if standing.leader != 0 && self.leader() == Some(other) {
+        let reachable = |other: &MemberId, cut: &BTreeSet<_>| *other != id && !cut.contains(&(id, *other));
+        let before = self.leaders.keys().last().copied().unwrap_or(0);
+        for round in 0..100 {
+            let others = self.nodes.keys().filter(|other| reachable(other, &self.cut));
+            for other in others.copied().collect::<Vec<_>>() {
+                if round < 10 && self.standing(other).leader != 0 {
                     self.tick(other);
                 }
             }
             self.tick(id);
             self.settle();
-            if self.leader() == Some(id) {
+            if self.leaders.range(before + 1..).any(|(_, leader)| *leader == id) {
                 return;
+            }
+            if let Some(leader) = self.leader().filter(|leader| reachable(leader, &self.cut)) {
+                self.node(leader).member.handle_transfer(id).expect("it leads");
+                self.act(leader);
+                self.settle();
             }
         }
         panic!("member {id} does not come to lead");
@@ -361,7 +403,8 @@ impl Cluster {
     /// The store of a member makes a snapshot of all that it has applied.
     pub fn snapshot(&mut self, id: MemberId) -> SnapshotMeta {
         let node = self.nodes.get_mut(&id).expect("it runs");
-        let index = node.store.last().map_or(0, |last| last.index);
+        // It has all that was handed out.
+        let index = node.member.applied();
         let meta = node.member.snapshot_meta(index).expect("what is applied has a state");
         node.disk.snapshot = meta.clone();
         node.disk.kept = node.store.clone();
@@ -373,6 +416,21 @@ impl Cluster {
         assert!(before.is_none_or(|(before, _)| before == meta), "members remember different things");
         self.act(id);
         meta
+    }
+
+    /// What has been done since the last call.
+    pub fn take_trace(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.trace)
+    }
+
+    /// Delivers what is on its way from one member to another, and nothing else.
+    pub fn deliver_between(&mut self, from: MemberId, to: MemberId) {
+        let (ours, others): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.network).into_iter().partition(|(f, m)| (*f, m.to) == (from, to));
+        self.network = others;
+        for (from, message) in ours {
+            self.deliver(from, &message);
+        }
     }
 
     /// The commands in a member's store.
