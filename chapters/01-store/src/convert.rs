@@ -75,12 +75,16 @@ pub fn delete(r: &etcd::DeleteRangeRequest) -> DeleteRange {
     DeleteRange { keys: KeyRange::from_wire(&r.key, &r.range_end), prev_kv: r.prev_kv }
 }
 
-/// An operation without a request is answered as etcd does.
-pub fn txn(r: &etcd::TxnRequest) -> Result<Txn, Error> {
+/// `max_ops` is what its longest list may have; what nests in it has what is left. An operation without
+/// a request is answered as etcd does.
+pub fn txn(r: &etcd::TxnRequest, max_ops: usize) -> Result<Txn, Error> {
+    let longest = r.compare.len().max(r.success.len()).max(r.failure.len());
+    let left = max_ops.checked_sub(longest).ok_or(Error::TooManyOps)?;
+    let ops = |ops: &[etcd::RequestOp]| ops.iter().map(|r| op(r, left)).collect::<Result<_, _>>();
     Ok(Txn {
         compare: r.compare.iter().map(compare).collect(),
-        success: r.success.iter().map(op).collect::<Result<_, _>>()?,
-        failure: r.failure.iter().map(op).collect::<Result<_, _>>()?,
+        success: ops(&r.success)?,
+        failure: ops(&r.failure)?,
     })
 }
 
@@ -95,13 +99,13 @@ pub fn is_serializable(r: &etcd::TxnRequest) -> bool {
     })
 }
 
-fn op(r: &etcd::RequestOp) -> Result<Op, Error> {
+fn op(r: &etcd::RequestOp, max_ops: usize) -> Result<Op, Error> {
     use etcd::request_op::Request;
     Ok(match r.request.as_ref().ok_or(Error::KeyNotFound)? {
         Request::RequestRange(r) => Op::Range(range(r)),
         Request::RequestPut(r) => Op::Put(put(r)),
         Request::RequestDeleteRange(r) => Op::Delete(delete(r)),
-        Request::RequestTxn(r) => Op::Txn(txn(r)?),
+        Request::RequestTxn(r) => Op::Txn(txn(r, max_ops)?),
     })
 }
 

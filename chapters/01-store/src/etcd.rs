@@ -6,6 +6,14 @@
 pub use etcdserverpb::*;
 pub use mvccpb::{Event, KeyValue, event::EventType};
 
+/// All of it as a `FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("etcd");
+
+#[allow(clippy::all, missing_docs, reason = "generated")]
+pub mod authpb {
+    tonic::include_proto!("authpb");
+}
+
 #[allow(clippy::all, missing_docs, reason = "generated")]
 pub mod mvccpb {
     tonic::include_proto!("mvccpb");

@@ -53,24 +53,32 @@ pub use store_lab as heart;
 #[cfg(not(feature = "lab"))]
 pub use store_solution as heart;
 
+mod args;
 mod auth;
+mod cluster_service;
+mod codec;
+mod compactor;
 mod convert;
 pub mod disk;
+mod duration;
 pub mod etcd;
+mod gate;
 pub mod journal;
+mod lease_service;
 pub mod listen;
 mod local;
 mod log_thread;
+mod maintenance_service;
 pub mod peers;
 mod proposals;
+mod quota;
 mod reads;
 mod request;
 mod server;
 mod service;
+mod snapshot_stream;
 mod watch_service;
 
-use std::os::fd::RawFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,100 +88,17 @@ use tokio::sync::oneshot;
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::info;
 
-use listen::{Door, TlsFiles};
+use auth::{AuthService, Guard, Sessions};
+use gate::Gate;
+use listen::Door;
 use peers::{Alone, Peers};
-use service::{Identity, MAX_MESSAGE_BYTES, Service};
+use service::{Identity, Service};
 
+pub use args::{Args, Settings};
 pub use local::{Local, Queue, local};
 
 /// How long clients that have requests under way may take to end when the store is stopped.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// etcd's flags, as far as one node needs them.
-#[derive(clap::Args, Debug, Clone)]
-pub struct Args {
-    /// Name of this member.
-    #[arg(long, default_value = "default")]
-    pub name: String,
-    /// Where the data is kept [default: NAME.etcd].
-    #[arg(long)]
-    pub data_dir: Option<PathBuf>,
-    /// URLs to listen on for clients, separated by commas [default: http://localhost:2379, unless
-    /// --listen-fd is given].
-    #[arg(long, value_delimiter = ',')]
-    pub listen_client_urls: Vec<String>,
-    /// URLs that members lists tell clients [default: those that are listened on].
-    #[arg(long, value_delimiter = ',')]
-    pub advertise_client_urls: Vec<String>,
-    /// A socket that listens already, by its number. May be repeated. It speaks TLS when there is
-    /// a certificate.
-    #[arg(long)]
-    pub listen_fd: Vec<RawFd>,
-    /// The server's certificate, and what leads from it to its authority (PEM).
-    #[arg(long)]
-    pub cert_file: Option<PathBuf>,
-    /// The certificate's key (PEM).
-    #[arg(long)]
-    pub key_file: Option<PathBuf>,
-    /// Who signs clients' certificates (PEM).
-    #[arg(long)]
-    pub trusted_ca_file: Option<PathBuf>,
-    /// Serve only clients with a certificate.
-    #[arg(long)]
-    pub client_cert_auth: bool,
-}
-
-impl Args {
-    fn client_urls(&self) -> Vec<String> {
-        if self.listen_client_urls.is_empty() && self.listen_fd.is_empty() {
-            return vec!["http://localhost:2379".into()];
-        }
-        self.listen_client_urls.clone()
-    }
-
-    /// What members lists tell clients.
-    pub fn advertised(&self) -> Vec<String> {
-        if self.advertise_client_urls.is_empty() {
-            return self.client_urls();
-        }
-        self.advertise_client_urls.clone()
-    }
-
-    /// Where the data is kept.
-    pub fn dir(&self) -> PathBuf {
-        self.data_dir.clone().unwrap_or_else(|| format!("{}.etcd", self.name).into())
-    }
-
-    /// Opens the doors for clients.
-    pub async fn listen(&self) -> anyhow::Result<Vec<Door>> {
-        let files = TlsFiles {
-            cert: self.cert_file.clone(),
-            key: self.key_file.clone(),
-            trusted_ca: self.trusted_ca_file.clone(),
-            client_cert_auth: self.client_cert_auth,
-        };
-        let tls = listen::tls(&files, &[b"h2"])
-            .context("--cert-file, --key-file, --client-cert-auth and --trusted-ca-file")?;
-        listen::open(&self.client_urls(), &self.listen_fd, tls).await
-    }
-
-    /// The same name gives the same numbers after a restart.
-    fn myself(&self) -> etcd::Member {
-        etcd::Member {
-            id: number(&["coracle", "member", &self.name]),
-            name: self.name.clone(),
-            peer_urls: vec!["http://localhost:2380".into()],
-            client_urls: self.advertised(),
-            is_learner: false,
-        }
-    }
-}
-
-/// FNV-1a.
-fn number(parts: &[&str]) -> u64 {
-    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |n, byte| (n ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(args: Args) -> anyhow::Result<()> {
@@ -191,19 +116,20 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 /// Serves, alone, until `stop` is ready. An error means that the store could not start, or that its
 /// disk failed; what was answered is safe in any case.
 pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let myself = args.myself();
+    let (settings, myself) = (args.settings()?, args.myself());
     // Clients may connect at once, and wait while the data is read.
     let doors = args.listen().await?;
     let (dir, member_id) = (args.dir(), myself.id);
     let opened = tokio::task::spawn_blocking(move || log_thread::open(&dir, member_id));
     let (local, queue) = local();
     let parts = Parts {
+        settings,
         doors,
         opened: opened.await??,
         local,
         queue,
         peers: Arc::new(Alone { myself }),
-        cluster_id: number(&["coracle", "cluster"]),
+        cluster_id: args::number(&["coracle", "cluster"]),
         member_id,
     };
     serve_with(parts, stop).await
@@ -211,6 +137,8 @@ pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result
 
 /// What a member is made of.
 pub struct Parts {
+    /// [`Args::settings`].
+    pub settings: Settings,
     /// For clients.
     pub doors: Vec<Door>,
     pub opened: journal::Opened,
@@ -225,22 +153,42 @@ pub struct Parts {
 /// Serves clients until `stop` is ready, as a member of whatever cluster the parts know of. When it
 /// is back, the journal has ended.
 pub async fn serve_with(parts: Parts, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let Parts { doors, opened, local, queue, peers, cluster_id, member_id } = parts;
+    let Parts { settings, doors, opened, local, queue, peers, cluster_id, member_id } = parts;
     let identity = Identity { cluster_id, member_id, standing: opened.journal.standing.clone() };
     let (stop_server, stopped) = oneshot::channel();
-    let mut server = tokio::spawn(server::Server::new(opened, queue.0, stopped).run());
+    let config = server::Config {
+        member_id,
+        quota_bytes: settings.limits.quota_bytes,
+        progress_interval: settings.progress_interval,
+    };
+    let sessions = Arc::new(Sessions::new(&opened.store, opened.applied, settings.auth.token_ttl));
+    let mut server =
+        tokio::spawn(server::Server::new(config, sessions.clone(), opened, queue.0, stopped).run());
+    if let Some(retention) = settings.retention {
+        tokio::spawn(compactor::run(retention, local.clone(), identity.clone()));
+    }
 
-    let service = Service::new(local, peers, identity);
+    let gate = Gate { identity: identity.clone(), peers: peers.clone() };
+    let guard = Guard { sessions: sessions.clone(), local: local.clone() };
+    let service = Service::new(local, peers, identity, settings.limits, sessions);
+    let max_bytes = settings.limits.message_bytes();
+    let (_health, health) = tonic_health::server::health_reporter();
     let (stop_serving, closing) = oneshot::channel::<()>();
     let router = tonic::transport::Server::builder()
-        .max_concurrent_streams(u32::MAX)
-        .add_service(
-            etcd::kv_server::KvServer::new(service.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
-        )
+        .max_concurrent_streams(settings.max_concurrent_streams.unwrap_or(u32::MAX))
+        .http2_keepalive_interval(Some(settings.keepalive_interval))
+        .http2_keepalive_timeout(Some(settings.keepalive_timeout))
+        .layer(gate)
+        .layer(guard)
+        .add_service(etcd::kv_server::KvServer::new(service.clone()).max_decoding_message_size(max_bytes))
         .add_service(etcd::watch_server::WatchServer::new(service.clone()))
         .add_service(etcd::lease_server::LeaseServer::new(service.clone()))
         .add_service(etcd::cluster_server::ClusterServer::new(service.clone()))
-        .add_service(etcd::maintenance_server::MaintenanceServer::new(service));
+        .add_service(etcd::maintenance_server::MaintenanceServer::new(service.clone()))
+        .add_service(etcd::auth_server::AuthServer::new(AuthService::new(service, settings.auth)))
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?);
     let connections = ReceiverStream::new(listen::accept(doors));
     let serving = router.serve_with_incoming_shutdown(connections, async {
         // Dropping the sender is a signal too.
@@ -268,4 +216,11 @@ pub async fn serve_with(parts: Parts, stop: impl Future<Output = ()>) -> anyhow:
         let _ = tokio::time::timeout(GRACE, serving).await;
     }
     Ok(())
+}
+
+/// For clients that ask which services and messages there are.
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(etcd::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }

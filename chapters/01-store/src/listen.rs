@@ -20,6 +20,8 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 use tracing::{debug, info, warn};
 
+use crate::auth::Peer;
+
 /// Connections that are accepted and not yet served.
 const ACCEPTED: usize = 64;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -200,9 +202,14 @@ pub enum Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ();
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) {}
+    fn connect_info(&self) -> Peer {
+        match self {
+            Connection::Plain(_) => Peer::default(),
+            Connection::Tls(stream) => Peer::of(stream.get_ref().1.peer_certificates()),
+        }
+    }
 }
 
 impl AsyncRead for Connection {

@@ -3,10 +3,11 @@
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
-use crate::convert::share;
+use crate::convert::{share, status};
 use crate::etcd;
 use crate::heart::types::LeaseId;
-use crate::request::{QUEUE, Request};
+use crate::heart::{Error, Store};
+use crate::request::{QUEUE, Read, Request};
 
 /// The way to the loop. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +39,21 @@ impl Local {
         let (reply, answer) = oneshot::channel();
         self.send(request(reply)).await?;
         answer.await.map_err(stopped)
+    }
+
+    /// Looks at the store in one moment: now, or if `serializable` will do, as this member has it.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        serializable: bool,
+        look: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Status> {
+        let look = |reply: oneshot::Sender<Result<T, Status>>| {
+            let look = move |store: Result<&Store, Status>| {
+                let _ = reply.send(store.and_then(|store| look(store).map_err(status)));
+            };
+            Request::Read(Read::Look { serializable, look: Box::new(look) })
+        };
+        self.ask(look).await?
     }
 
     /// Starts a lease's time anew, if this member keeps the leases' time; unavailable if it does not.

@@ -12,9 +12,8 @@ use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 use tracing::info;
 
-use crate::disk::{self, ADVICE, Dir, Frame, Log};
-use crate::heart::codec::Decoder;
-use crate::heart::log;
+use crate::disk::{self, ADVICE, Dir, Log};
+use crate::heart::log::{self, Batch};
 use crate::heart::snapshot::Snapshot;
 use crate::heart::wal::Kind;
 use crate::heart::{Command, Store};
@@ -30,12 +29,18 @@ pub fn open(dir: &std::path::Path, member: u64) -> anyhow::Result<Opened> {
     let dir = Dir::open(dir)?;
     let (mut store, mut applied, mut snapshot_bytes) = (Store::new(), 0, 0);
     if let Some(file) = dir.read_snapshot()? {
+        if !file.extra.is_empty() {
+            bail!("{}: this is the directory of a member among others", dir.path().display());
+        }
         (store, applied, snapshot_bytes) = (file.store, file.applied, file.bytes);
     }
     let covered = applied;
     let mut next = None;
     let mut log = dir.read_log(covered, |frame| {
-        let (first, commands) = decode_entries(frame)?;
+        if frame.kind != Kind::Entries {
+            bail!("the frame has no place in the log of a store that is alone");
+        }
+        let Batch { first, commands, .. } = Batch::decode(frame.payload)?;
         if first != next.unwrap_or(first) {
             bail!("commands are missing or doubled");
         }
@@ -87,19 +92,6 @@ pub fn open(dir: &std::path::Path, member: u64) -> anyhow::Result<Opened> {
         standing: Arc::new(standing),
     };
     Ok(Opened { store, applied, log_bytes, snapshot_bytes, journal })
-}
-
-/// Index of the first command in the frame, and the commands.
-fn decode_entries(frame: Frame<'_>) -> anyhow::Result<(u64, Vec<&[u8]>)> {
-    if frame.kind != Kind::Entries {
-        bail!("the frame has no place in the log of a store that is alone");
-    }
-    let mut d = Decoder::new(frame.payload);
-    let first = d.u64()?;
-    let _term = d.u64()?;
-    let commands = d.list(Decoder::slice)?;
-    d.finish()?;
-    Ok((first, commands))
 }
 
 /// What the loop holds of the thread's queue.
@@ -186,7 +178,7 @@ impl LogThread {
         if self.log.is_full() {
             self.log.rotate(self.next)?;
         }
-        let commands: Vec<Vec<u8>> = batch.iter().map(|p| p.command.to_vec()).collect();
+        let commands: Vec<&[u8]> = batch.iter().map(|p| &*p.command).collect();
         let first = self.next;
         self.log.append(|out, chain| log::encode_batch(out, chain, first, TERM, &commands))?;
         self.next += batch.len() as u64;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use tonic::Status;
 
-use crate::heart::{Answer, Command};
+use crate::heart::types::LeaseId;
+use crate::heart::{Answer, Command, Error};
 use crate::journal::Proposal;
 use crate::request::Reply;
 
@@ -13,8 +14,18 @@ use crate::request::Reply;
 pub struct Pending {
     pub command: Command,
     bytes: usize,
-    /// Nobody waits for what the store itself began.
-    pub reply: Option<Reply<Answer>>,
+    pub waiter: Waiter,
+}
+
+/// What happens when it is applied.
+pub enum Waiter {
+    /// The store itself began it.
+    Nobody,
+    Answer(Reply<Answer>),
+    /// It is an alarm: the client's own command is refused for this, now that all members know.
+    Instead(Error, Reply<Answer>),
+    /// The lease may be kept alive.
+    KeepAlive(LeaseId, Reply<(i64, Option<i64>)>),
 }
 
 /// By number. Whoever adds to them looks at [`Self::bytes`].
@@ -31,9 +42,9 @@ impl Proposals {
         self.bytes
     }
 
-    pub fn gather(&mut self, number: u64, command: Command, bytes: Vec<u8>, reply: Option<Reply<Answer>>) {
+    pub fn gather(&mut self, number: u64, command: Command, bytes: Vec<u8>, waiter: Waiter) {
         self.bytes += bytes.len();
-        self.under_way.insert(number, Pending { command, bytes: bytes.len(), reply });
+        self.under_way.insert(number, Pending { command, bytes: bytes.len(), waiter });
         self.gathered.push(Proposal { number, command: Bytes::from(bytes) });
     }
 
@@ -51,14 +62,14 @@ impl Proposals {
 }
 
 impl Pending {
-    /// Tells whoever waits. If nobody does, the command is given back.
+    /// It will not come back. If nobody waits for it, it is given back.
     pub fn refuse(self, why: Status) -> Option<Command> {
-        match self.reply {
-            Some(reply) => {
-                let _ = reply.send(Err(why));
-                None
-            }
-            None => Some(self.command),
+        // A failed send means that the client has gone.
+        match self.waiter {
+            Waiter::Nobody => return Some(self.command),
+            Waiter::Answer(reply) | Waiter::Instead(_, reply) => drop(reply.send(Err(why))),
+            Waiter::KeepAlive(_, reply) => drop(reply.send(Err(why))),
         }
+        None
     }
 }

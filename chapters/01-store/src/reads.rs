@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use tonic::Status;
 
 use crate::convert::status;
-use crate::heart::Store;
+use crate::heart::{Error, Store};
 use crate::request::Read;
 
 /// Reads on their way. Whoever adds to them looks at [`Self::bytes`].
@@ -31,7 +31,9 @@ impl Read {
     /// Needs no asking: its client is content with what this member has.
     pub fn is_serializable(&self) -> bool {
         match self {
-            Read::Range { serializable, .. } | Read::Txn { serializable, .. } => *serializable,
+            Read::Range { serializable, .. }
+            | Read::Txn { serializable, .. }
+            | Read::Look { serializable, .. } => *serializable,
         }
     }
 
@@ -40,13 +42,21 @@ impl Read {
             + match self {
                 Read::Range { range, .. } => size_of_val(&**range) + range.keys.start.len(),
                 Read::Txn { bytes, .. } => *bytes,
+                Read::Look { .. } => 0,
             }
     }
 
     pub fn answer(self, store: &Store) {
         match self {
-            Read::Range { range, reply, .. } => drop(reply.send(store.range(&range).map_err(status))),
-            Read::Txn { txn, reply, .. } => drop(reply.send(store.read_txn(&txn).map_err(status))),
+            Read::Range { range, caller, reply, .. } => {
+                let allowed = store.auth().check_range(caller.as_ref(), &range.keys).map_err(Error::from);
+                drop(reply.send(allowed.and_then(|()| store.range(&range)).map_err(status)));
+            }
+            Read::Txn { txn, caller, reply, .. } => {
+                let allowed = store.auth().check_txn(caller.as_ref(), &txn).map_err(Error::from);
+                drop(reply.send(allowed.and_then(|()| store.read_txn(&txn)).map_err(status)));
+            }
+            Read::Look { look, .. } => look(Ok(store)),
         }
     }
 
@@ -54,6 +64,7 @@ impl Read {
         match self {
             Read::Range { reply, .. } => drop(reply.send(Err(why))),
             Read::Txn { reply, .. } => drop(reply.send(Err(why))),
+            Read::Look { look, .. } => look(Err(why)),
         }
     }
 }

@@ -3,12 +3,14 @@
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
+use crate::heart::alarm::Alarm;
+use crate::heart::auth::{AuthError, Caller};
 use crate::heart::range::{Range, RangeAnswer};
 use crate::heart::snapshot::Snapshot;
 use crate::heart::txn::{Txn, TxnAnswer};
 use crate::heart::types::{Key, LeaseId};
 use crate::heart::watch::{Delivery, StreamId, WatchId, WatchSpec};
-use crate::heart::{Answer, Command};
+use crate::heart::{Answer, Command, Store};
 
 /// Requests that wait for the loop. When it is full, clients wait.
 pub const QUEUE: usize = 1024;
@@ -38,25 +40,37 @@ pub enum Request {
     Watch(StreamId, WatchAsk),
 }
 
+/// Is given the store, or why it is not.
+pub type Look = Box<dyn FnOnce(Result<&Store, Status>) + Send>;
+
 /// `serializable`: what this member has will do, even if it is old.
 pub enum Read {
     Range {
         range: Box<Range>,
+        caller: Option<Caller>,
         serializable: bool,
         reply: Reply<RangeAnswer>,
     },
     /// It only reads. `bytes` is its size on the wire.
     Txn {
         txn: Txn,
+        caller: Option<Caller>,
         serializable: bool,
         bytes: usize,
         reply: Reply<TxnAnswer>,
+    },
+    /// What is not about keys. The closure answers.
+    Look {
+        serializable: bool,
+        look: Look,
     },
 }
 
 pub enum WatchAsk {
     Open(mpsc::Sender<Delivery>),
-    Create(WatchSpec),
+    Create(WatchSpec, Option<Caller>),
+    /// Instead of one whose client is not who it says.
+    Refuse(AuthError),
     Cancel(WatchId),
     Progress,
     /// The client has taken so many events.
@@ -75,6 +89,7 @@ pub struct ServerStatus {
     pub applied: u64,
     pub disk_bytes: u64,
     pub data_bytes: u64,
+    pub alarms: Vec<Alarm>,
 }
 
 /// A channel for an outbox: as many places as a stream can be sent messages.

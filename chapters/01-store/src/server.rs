@@ -12,6 +12,7 @@
 //! Nothing is applied, seen by a read or told to a watcher before the journal has committed it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -21,14 +22,19 @@ use tokio::time::Instant;
 use tonic::Status;
 use tracing::{debug, info, warn};
 
+use crate::auth::Sessions;
 use crate::convert::status;
+use crate::gate::no_leader;
+use crate::heart::alarm::{Alarm, AlarmKind};
+use crate::heart::auth::AuthError;
 use crate::heart::lease::Expiry;
 use crate::heart::snapshot::Snapshot;
 use crate::heart::types::LeaseId;
-use crate::heart::watch::{Delivery, Hub, StreamId};
-use crate::heart::{Answer, Command, Store};
+use crate::heart::watch::{Delivery, Hub, NO_WATCH, Refusal, StreamId, What};
+use crate::heart::{Answer, Command, Error, Store};
 use crate::journal::{Ask, Entry, Journal, JournalEvent, Opened};
-use crate::proposals::Proposals;
+use crate::proposals::{Proposals, Waiter};
+use crate::quota;
 use crate::reads::Reads;
 use crate::request::{QUEUE, Read, Reply, Request, ServerStatus, TimeToLive, WINDOW, WatchAsk};
 
@@ -38,11 +44,10 @@ const UNDER_WAY_BYTES: usize = 8 << 20;
 const CATCH_UP: usize = 8192;
 /// Log that is worth a snapshot, if the data is not larger than this.
 const SNAPSHOT_BYTES: u64 = 8 << 20;
-const EXPIRE_AT_ONCE: usize = 1000;
+/// Leases that run out, or get a checkpoint, in one turn of the loop.
+const LEASES_AT_ONCE: usize = 1000;
 /// When a lease's revocation was refused.
 const REVOKE_AGAIN: Duration = Duration::from_secs(1);
-/// etcd's.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
 
 // ANCHOR: event
 /// All that can wake the loop.
@@ -59,7 +64,18 @@ enum Event {
 }
 // ANCHOR_END: event
 
+/// What the loop is told about its member.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    pub member_id: u64,
+    pub quota_bytes: Option<u64>,
+    /// Between notices to watchers that hear nothing.
+    pub progress_interval: Duration,
+}
+
 pub struct Server {
+    config: Config,
+    sessions: Arc<Sessions>,
     store: Store,
     applied: u64,
     hub: Hub,
@@ -96,10 +112,18 @@ struct Snapshots {
 }
 
 impl Server {
-    pub fn new(opened: Opened, requests: mpsc::Receiver<Request>, stop: oneshot::Receiver<()>) -> Self {
+    pub fn new(
+        config: Config,
+        sessions: Arc<Sessions>,
+        opened: Opened,
+        requests: mpsc::Receiver<Request>,
+        stop: oneshot::Receiver<()>,
+    ) -> Self {
         let Opened { store, applied, log_bytes, snapshot_bytes, journal } = opened;
         let started = Instant::now();
         Server {
+            config,
+            sessions,
             store,
             applied,
             hub: Hub::new(WINDOW),
@@ -114,7 +138,7 @@ impl Server {
             unrevoked: None,
             snapshots: Snapshots { log_bytes, bytes: snapshot_bytes, ..Snapshots::default() },
             catching_up: false,
-            progress: started + PROGRESS_INTERVAL,
+            progress: started + config.progress_interval,
             started,
         }
     }
@@ -135,7 +159,7 @@ impl Server {
                 Event::LeasesDue => self.handle_leases_due(),
                 Event::CatchUp => self.catching_up = self.hub.poll_catch_up(&self.store, CATCH_UP),
                 Event::ProgressDue => {
-                    self.progress += PROGRESS_INTERVAL;
+                    self.progress += self.config.progress_interval;
                     self.hub.handle_tick(self.store.revision());
                 }
                 Event::Stop => break,
@@ -148,10 +172,7 @@ impl Server {
 
     async fn next_event(&mut self) -> Event {
         let has_room = self.proposals.bytes() + self.reads.bytes() < UNDER_WAY_BYTES;
-        let expires = self.expiry.as_ref().and_then(Expiry::next_deadline_ms);
-        let expires = expires.map(|ms| self.started + Duration::from_millis(ms));
-        let again = self.unrevoked.as_ref().map(|(at, _)| *at);
-        let due = expires.into_iter().chain(again).min();
+        let due = self.leases_due();
         tokio::select! {
             biased;
             event = self.journal.events.recv() => event.map_or(Event::JournalEnded, Event::Journal),
@@ -163,16 +184,20 @@ impl Server {
         }
     }
 
+    fn leases_due(&self) -> Option<Instant> {
+        let expiry = self.expiry.as_ref()?;
+        let ms = [expiry.next_deadline_ms(), expiry.next_checkpoint_ms()].into_iter().flatten().min();
+        let at = ms.map(|ms| self.started + Duration::from_millis(ms));
+        let again = self.unrevoked.as_ref().map(|(at, _)| *at);
+        at.into_iter().chain(again).min()
+    }
+
     fn handle_request(&mut self, request: Request) {
         let revision = self.store.revision();
         match request {
             Request::Read(read) => self.handle_read(read),
-            Request::Write(command, bytes, reply) => self.propose(command, bytes, Some(reply)),
-            Request::KeepAlive(id, reply) => {
-                let now_ms = self.now_ms();
-                let kept = self.expiry.as_mut().map(|e| (revision, e.handle_keep_alive(id, now_ms)));
-                let _ = reply.send(kept.ok_or_else(no_leader));
-            }
+            Request::Write(command, bytes, reply) => self.handle_write(command, bytes, reply),
+            Request::KeepAlive(id, reply) => self.handle_keep_alive(id, reply),
             Request::TimeToLive(id, reply) => {
                 let left = self.expiry.as_ref().map(|e| (revision, self.time_to_live(id, e)));
                 let _ = reply.send(left.ok_or_else(no_leader));
@@ -188,6 +213,7 @@ impl Server {
                     applied: self.applied,
                     disk_bytes: self.snapshots.log_bytes + self.snapshots.bytes,
                     data_bytes: self.store.size(),
+                    alarms: self.store.alarms().iter().collect(),
                 };
                 let _ = reply.send(status);
             }
@@ -205,6 +231,41 @@ impl Server {
         }
     }
 
+    fn handle_write(&mut self, command: Command, bytes: Vec<u8>, reply: Reply<Answer>) {
+        let full = |cost| self.config.quota_bytes.is_some_and(|quota| self.store.size() + cost >= quota);
+        if !quota::cost(&command).is_some_and(full) {
+            return self.propose(command, bytes, Waiter::Answer(reply));
+        }
+        let alarm = Alarm { member: self.config.member_id, kind: AlarmKind::NoSpace };
+        if self.store.alarms().iter().any(|raised| raised == alarm) {
+            let _ = reply.send(Err(status(Error::NoSpace)));
+        } else {
+            warn!(bytes = self.store.size(), "the data has reached its quota: an alarm is raised");
+            let alarm = Command::Alarm { alarm, raise: true };
+            self.propose_own(alarm, Waiter::Instead(Error::NoSpace, reply));
+        }
+    }
+
+    fn handle_keep_alive(&mut self, id: LeaseId, reply: Reply<(i64, Option<i64>)>) {
+        if self.expiry.is_none() {
+            let _ = reply.send(Err(no_leader()));
+        } else if self.store.leases().get(id).is_some_and(|lease| lease.remaining > 0) {
+            // Whoever leads next must not go by the old checkpoint.
+            self.propose_own(
+                Command::LeaseCheckpoint { leases: vec![(id, 0)] },
+                Waiter::KeepAlive(id, reply),
+            );
+        } else {
+            self.keep_alive(id, reply);
+        }
+    }
+
+    fn keep_alive(&mut self, id: LeaseId, reply: Reply<(i64, Option<i64>)>) {
+        let now_ms = self.now_ms();
+        let kept = self.expiry.as_mut().map(|expiry| expiry.handle_keep_alive(id, now_ms));
+        let _ = reply.send(kept.map(|ttl| (self.store.revision(), ttl)).ok_or_else(no_leader));
+    }
+
     fn time_to_live(&self, id: LeaseId, expiry: &Expiry) -> Option<TimeToLive> {
         let (lease, remaining) = self.store.leases().get(id).zip(expiry.remaining(id, self.now_ms()))?;
         Some(TimeToLive { remaining, granted: lease.ttl, keys: lease.keys.iter().cloned().collect() })
@@ -217,7 +278,13 @@ impl Server {
                 self.outboxes.insert(stream, outbox);
                 self.hub.handle_open(stream);
             }
-            WatchAsk::Create(spec) => self.hub.handle_create(stream, spec, &self.store),
+            WatchAsk::Create(spec, caller) => {
+                match self.store.auth().check_range(caller.as_ref(), &spec.keys) {
+                    Ok(()) => self.hub.handle_create(stream, spec, &self.store),
+                    Err(e) => self.refuse_watch(stream, e),
+                }
+            }
+            WatchAsk::Refuse(why) => self.refuse_watch(stream, why),
             WatchAsk::Cancel(id) => self.hub.handle_cancel(stream, id, revision),
             WatchAsk::Progress => self.hub.handle_progress_request(stream, revision),
             WatchAsk::Taken(events) => self.hub.handle_taken(stream, events),
@@ -226,14 +293,26 @@ impl Server {
         self.catching_up = true;
     }
 
+    fn refuse_watch(&mut self, stream: StreamId, why: AuthError) {
+        // Behind the answers to what was asked before.
+        self.deliver();
+        let what = What::Refused(Refusal::Denied(why));
+        self.send(Delivery { stream, watch: NO_WATCH, revision: self.store.revision(), what });
+    }
+
     fn close_stream(&mut self, stream: StreamId) {
         self.outboxes.remove(&stream);
         self.hub.handle_close(stream);
     }
 
-    fn propose(&mut self, command: Command, bytes: Vec<u8>, reply: Option<Reply<Answer>>) {
+    fn propose(&mut self, command: Command, bytes: Vec<u8>, waiter: Waiter) {
         self.number += 1;
-        self.proposals.gather(self.number, command, bytes, reply);
+        self.proposals.gather(self.number, command, bytes, waiter);
+    }
+
+    fn propose_own(&mut self, command: Command, waiter: Waiter) {
+        let bytes = command.encode();
+        self.propose(command, bytes, waiter);
     }
 
     /// Gives the journal what has gathered.
@@ -264,6 +343,7 @@ impl Server {
                 for entry in entries {
                     self.apply(entry)?;
                 }
+                self.sessions.handle_index(self.applied);
                 self.reads.answer(&self.store, self.applied);
             }
             JournalEvent::Readable { number, index } => {
@@ -273,12 +353,10 @@ impl Server {
             JournalEvent::Refused { number, why } => self.handle_refused(number, why),
             JournalEvent::Leading(leading) => self.handle_leading(leading),
             JournalEvent::Restored { store, applied } => {
-                // Their clients know what they have seen, and begin anew from there.
-                for stream in self.outboxes.keys().copied().collect::<Vec<_>>() {
-                    self.close_stream(stream);
-                }
+                self.hub.handle_restore(self.store.revision(), &store);
                 self.store = *store;
                 self.applied = applied;
+                self.sessions.handle_restored(&self.store, applied);
                 self.catching_up = true;
                 self.handle_leading(self.expiry.is_some());
                 self.reads.answer(&self.store, self.applied);
@@ -299,21 +377,30 @@ impl Server {
 
     fn apply(&mut self, entry: Entry) -> anyhow::Result<()> {
         let pending = entry.number.and_then(|number| self.proposals.take(number));
-        let (command, reply) = match pending {
-            Some(pending) => (pending.command, pending.reply),
+        let (command, waiter) = match pending {
+            Some(pending) => (pending.command, pending.waiter),
             None => {
                 let command = Command::decode(&entry.command);
-                (command.with_context(|| format!("command {}", entry.index))?, None)
+                (command.with_context(|| format!("command {}", entry.index))?, Waiter::Nobody)
             }
         };
         self.applied = entry.index;
         let applied = self.store.apply(&command);
         let now_ms = self.now_ms();
-        match (&command, &applied.answer, &mut self.expiry) {
+        match (command.unsigned().1, &applied.answer, &mut self.expiry) {
             (_, Ok(Answer::LeaseGrant { id, ttl, .. }), Some(expiry)) => {
                 expiry.handle_grant(*id, *ttl, now_ms);
             }
+            (Command::LeaseRevoke { id }, Err(Error::Auth(_)), Some(_)) => {
+                // The store's own was proposed when nobody had to be somebody.
+                if matches!(waiter, Waiter::Nobody) {
+                    self.revoke_again(*id);
+                }
+            }
             (Command::LeaseRevoke { id }, _, Some(expiry)) => expiry.handle_revoke(*id),
+            (Command::Auth(command), Ok(_), _) => {
+                self.sessions.handle_applied(command, &self.store, entry.index);
+            }
             (Command::Compact { revision }, Ok(_), _) => {
                 debug!(revision, "compacted");
                 self.catching_up = true;
@@ -321,59 +408,65 @@ impl Server {
             _ => {}
         }
         self.hub.handle_commit(&applied.events);
-        if let Some(reply) = reply {
-            let _ = reply.send(applied.answer.map_err(status));
+        match waiter {
+            Waiter::Nobody => {}
+            Waiter::Answer(reply) => drop(reply.send(applied.answer.map_err(status))),
+            Waiter::Instead(why, reply) => drop(reply.send(Err(status(why)))),
+            Waiter::KeepAlive(id, reply) => self.keep_alive(id, reply),
         }
         Ok(())
     }
 
     fn handle_refused(&mut self, number: u64, why: Status) {
         let command = self.proposals.take(number).and_then(|pending| pending.refuse(why.clone()));
-        match command {
-            Some(Command::LeaseRevoke { id }) if self.expiry.is_some() => {
-                let again = || (Instant::now() + REVOKE_AGAIN, Vec::new());
-                self.unrevoked.get_or_insert_with(again).1.push(id);
-            }
+        match command.as_ref().map(|command| command.unsigned().1) {
+            Some(Command::LeaseRevoke { id }) if self.expiry.is_some() => self.revoke_again(*id),
             _ => self.reads.handle_refused(number, &why),
         }
     }
 
-    /// Whoever comes to lead begins every lease anew: nobody loses one to an election, or to a time
-    /// in which nobody could keep it alive.
+    fn revoke_again(&mut self, id: LeaseId) {
+        let again = || (Instant::now() + REVOKE_AGAIN, Vec::new());
+        self.unrevoked.get_or_insert_with(again).1.push(id);
+    }
+
+    /// Whoever comes to lead begins every lease's time anew, or what the last checkpoint left of it:
+    /// nobody loses one to an election, or to a time in which nobody could keep it alive.
     fn handle_leading(&mut self, leading: bool) {
         let now_ms = self.now_ms();
         self.unrevoked = None;
-        self.expiry = leading.then(|| {
-            let mut expiry = Expiry::default();
-            for (id, lease) in self.store.leases().iter() {
-                expiry.handle_grant(id, lease.ttl, now_ms);
-            }
-            expiry
-        });
+        self.expiry = leading.then(|| Expiry::of(self.store.leases(), now_ms));
     }
 
     fn handle_leases_due(&mut self) {
         let (now, now_ms) = (Instant::now(), self.now_ms());
         let Some(expiry) = &mut self.expiry else { return };
-        let mut expired = expiry.poll_expired(now_ms, EXPIRE_AT_ONCE);
+        let mut expired = expiry.poll_expired(now_ms, LEASES_AT_ONCE);
+        let leases = expiry.poll_checkpoints(now_ms, LEASES_AT_ONCE);
         let again = self.unrevoked.take_if(|(at, _)| *at <= now);
         expired.extend(again.into_iter().flat_map(|(_, ids)| ids));
         for id in expired {
             debug!(id, "lease expired");
-            let command = Command::LeaseRevoke { id };
-            let bytes = command.encode();
-            self.propose(command, bytes, None);
+            let revoke = self.store.auth().as_root(Command::LeaseRevoke { id });
+            self.propose_own(revoke, Waiter::Nobody);
+        }
+        if !leases.is_empty() {
+            self.propose_own(Command::LeaseCheckpoint { leases }, Waiter::Nobody);
         }
     }
 
     fn deliver(&mut self) {
         while let Some(delivery) = self.hub.poll_delivery() {
-            let stream = delivery.stream;
-            let Some(outbox) = self.outboxes.get(&stream) else { continue };
-            if let Err(mpsc::error::TrySendError::Full(_)) = outbox.try_send(delivery) {
-                warn!(stream, "a watch stream was closed: its client asks and does not read");
-                self.close_stream(stream);
-            }
+            self.send(delivery);
+        }
+    }
+
+    fn send(&mut self, delivery: Delivery) {
+        let stream = delivery.stream;
+        let Some(outbox) = self.outboxes.get(&stream) else { return };
+        if let Err(mpsc::error::TrySendError::Full(_)) = outbox.try_send(delivery) {
+            warn!(stream, "a watch stream was closed: its client asks and does not read");
+            self.close_stream(stream);
         }
     }
 
@@ -399,10 +492,6 @@ impl Snapshots {
         let too_long = self.log_bytes >= SNAPSHOT_BYTES.max(data_bytes) && applied > self.applied;
         !self.under_way && (self.wanted || too_long || !self.waiting.is_empty())
     }
-}
-
-fn no_leader() -> Status {
-    Status::unavailable("etcdserver: no leader")
 }
 
 async fn sleep_until(at: Option<Instant>) {

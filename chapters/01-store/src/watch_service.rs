@@ -6,22 +6,29 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
 use prost::Message;
 use tokio::sync::{Notify, mpsc};
 use tonic::{Request as Call, Response, Status, Streaming};
 
+use crate::auth::Credentials;
 use crate::convert::{self, Answers};
 use crate::etcd::{self, WatchResponse, watch_request::RequestUnion, watch_server};
+use crate::gate;
 use crate::heart::Error;
 use crate::heart::watch::{Delivery, StreamId, What};
 use crate::request::{Request, WINDOW, WatchAsk, outbox};
-use crate::service::{Identity, MAX_MESSAGE_BYTES, Service};
+use crate::service::{Identity, Service};
 
 /// Credit goes back in portions of this many events. Less than the window, so a stream whose
 /// client has taken everything always has credit.
 const PORTION: usize = WINDOW / 4;
+/// A stream whose client wants a leader to be there ends when there was none at so many looks, so far
+/// apart.
+const LOOKS: u32 = 3;
+const LOOK: Duration = Duration::from_secs(1);
 
 #[tonic::async_trait]
 impl watch_server::Watch for Service {
@@ -30,11 +37,18 @@ impl watch_server::Watch for Service {
     async fn watch(&self, call: Call<Streaming<etcd::WatchRequest>>) -> Result<Response<Outbox>, Status> {
         let stream = self.next_number();
         let (sender, deliveries) = outbox();
-        self.send(Request::Watch(stream, WatchAsk::Open(sender))).await?;
+        self.local().send(Request::Watch(stream, WatchAsk::Open(sender))).await?;
         let flow = Arc::new(Flow::default());
-        tokio::spawn(pump(self.clone(), stream, call.into_inner(), flow.clone()));
-        let parts = VecDeque::new();
-        Ok(Response::new(Outbox { deliveries, parts, flow, identity: self.identity().clone() }))
+        let needs_leader = gate::needs_leader(call.metadata());
+        let credentials = Credentials::of(call.metadata().as_ref(), call.extensions());
+        tokio::spawn(pump(self.clone(), stream, call.into_inner(), flow.clone(), needs_leader, credentials));
+        Ok(Response::new(Outbox {
+            deliveries,
+            parts: VecDeque::new(),
+            flow,
+            identity: self.identity.clone(),
+            max_message_bytes: self.limits.message_bytes(),
+        }))
     }
 }
 
@@ -44,15 +58,29 @@ struct Flow {
     taken: AtomicUsize,
     closed: AtomicBool,
     changed: Notify,
+    /// The other way: the stream ends because nobody leads.
+    leaderless: AtomicBool,
 }
 
 /// Carries a client's requests to the loop until the client, or the stream, is gone.
-async fn pump(service: Service, stream: StreamId, mut asked: Streaming<etcd::WatchRequest>, flow: Arc<Flow>) {
+async fn pump(
+    service: Service,
+    stream: StreamId,
+    mut asked: Streaming<etcd::WatchRequest>,
+    flow: Arc<Flow>,
+    needs_leader: bool,
+    credentials: Credentials,
+) {
+    let mut look = tokio::time::interval(LOOK);
+    let mut looks = 0;
     while !flow.closed.load(Ordering::Acquire) {
         let ask = tokio::select! {
             message = asked.message() => match message {
                 Ok(Some(message)) => match message.request_union {
-                    Some(RequestUnion::CreateRequest(r)) => WatchAsk::Create(convert::watch(&r)),
+                    Some(RequestUnion::CreateRequest(r)) => match service.sessions.caller(&credentials).await {
+                        Ok(caller) => WatchAsk::Create(convert::watch(&r), caller),
+                        Err(why) => WatchAsk::Refuse(why),
+                    },
                     Some(RequestUnion::CancelRequest(r)) => WatchAsk::Cancel(r.watch_id),
                     Some(RequestUnion::ProgressRequest(_)) => WatchAsk::Progress,
                     None => continue,
@@ -60,13 +88,21 @@ async fn pump(service: Service, stream: StreamId, mut asked: Streaming<etcd::Wat
                 Ok(None) | Err(_) => break,
             },
             () = flow.changed.notified() => WatchAsk::Taken(flow.taken.swap(0, Ordering::AcqRel)),
+            _ = look.tick(), if needs_leader => {
+                looks = if service.identity.leader() == 0 { looks + 1 } else { 0 };
+                if looks < LOOKS {
+                    continue;
+                }
+                flow.leaderless.store(true, Ordering::Release);
+                break;
+            }
         };
-        if service.send(Request::Watch(stream, ask)).await.is_err() {
+        if service.local().send(Request::Watch(stream, ask)).await.is_err() {
             return;
         }
     }
     // The loop may be gone already, and every stream with it.
-    let _ = service.send(Request::Watch(stream, WatchAsk::Close)).await;
+    let _ = service.local().send(Request::Watch(stream, WatchAsk::Close)).await;
 }
 
 /// The answers of a stream. It is polled only when the connection can take more.
@@ -76,6 +112,7 @@ pub struct Outbox {
     parts: VecDeque<WatchResponse>,
     flow: Arc<Flow>,
     identity: Identity,
+    max_message_bytes: usize,
 }
 
 impl Stream for Outbox {
@@ -86,7 +123,8 @@ impl Stream for Outbox {
             return Poll::Ready(Some(Ok(part)));
         }
         let Some(delivery) = std::task::ready!(self.deliveries.poll_recv(cx)) else {
-            return Poll::Ready(None);
+            let leaderless = self.flow.leaderless.swap(false, Ordering::AcqRel);
+            return Poll::Ready(leaderless.then(|| Err(gate::no_leader())));
         };
         if let What::Events { events, .. } = &delivery.what {
             let before = self.flow.taken.fetch_add(events.len(), Ordering::AcqRel);
@@ -94,7 +132,7 @@ impl Stream for Outbox {
                 self.flow.changed.notify_one();
             }
         }
-        self.parts = respond(self.identity.answers(), delivery);
+        self.parts = respond(self.identity.answers(), delivery, self.max_message_bytes);
         Poll::Ready(self.parts.pop_front().map(Ok))
     }
 }
@@ -107,7 +145,7 @@ impl Drop for Outbox {
 }
 
 /// At least one message.
-fn respond(answers: Answers, delivery: Delivery) -> VecDeque<WatchResponse> {
+fn respond(answers: Answers, delivery: Delivery, max_bytes: usize) -> VecDeque<WatchResponse> {
     let header = answers.header(delivery.revision);
     let mut response = WatchResponse { header, watch_id: delivery.watch, ..Default::default() };
     match delivery.what {
@@ -127,8 +165,8 @@ fn respond(answers: Answers, delivery: Delivery) -> VecDeque<WatchResponse> {
         }
         What::Events { events, fragment } => {
             response.events = events.iter().map(convert::event).collect();
-            if fragment && response.encoded_len() > MAX_MESSAGE_BYTES {
-                return split(response);
+            if fragment && response.encoded_len() > max_bytes {
+                return split(response, max_bytes);
             }
         }
     }
@@ -136,7 +174,7 @@ fn respond(answers: Answers, delivery: Delivery) -> VecDeque<WatchResponse> {
 }
 
 /// As many events in each part as fit; all parts but the last say that more follows.
-fn split(mut whole: WatchResponse) -> VecDeque<WatchResponse> {
+fn split(mut whole: WatchResponse, max_bytes: usize) -> VecDeque<WatchResponse> {
     let events = std::mem::take(&mut whole.events);
     whole.fragment = true;
     let mut parts = VecDeque::new();
@@ -144,7 +182,7 @@ fn split(mut whole: WatchResponse) -> VecDeque<WatchResponse> {
     let mut size = 0;
     for event in events {
         let len = event.encoded_len();
-        if size + len > MAX_MESSAGE_BYTES && !part.events.is_empty() {
+        if size + len > max_bytes && !part.events.is_empty() {
             parts.push_back(std::mem::replace(&mut part, whole.clone()));
             size = 0;
         }

@@ -1,5 +1,7 @@
 //! The working store from outside: real etcdctl, real etcd beside it, and `kill -9`.
 
+#[path = "shell/auth.rs"]
+mod auth;
 #[path = "shell/crash.rs"]
 mod crash;
 #[path = "shell/etcdctl.rs"]

@@ -9,20 +9,12 @@ use anyhow::{Context, bail};
 use tracing::{info, warn};
 
 use super::{ADVICE, list, sync_dir};
-use crate::heart::codec::{Decoder, Malformed};
-use crate::heart::log::Segment;
-use crate::heart::wal::{Damage, Frames, Kind, Next};
+use crate::heart::log::{self, Frame, Segment};
+use crate::heart::wal::Damage;
 
 /// Files of the log are read whole at start, so they end at about this size. Also what a snapshot may
 /// leave behind of log that it makes needless.
 const SEGMENT_BYTES: u64 = 4 << 20;
-
-/// One frame of the log.
-#[derive(Debug, Clone, Copy)]
-pub struct Frame<'a> {
-    pub kind: Kind,
-    pub payload: &'a [u8],
-}
 
 /// The log, open at its end. After an error of any method it is not used again: what the disk then
 /// holds is known only to the next start.
@@ -131,18 +123,20 @@ pub(super) fn read(
     let mut chain = None;
     for (at, (number, path)) in files.into_iter().enumerate() {
         let advise = || format!("{}; {ADVICE}", path.display());
-        let walked = walk(&path, chain, &mut each).with_context(advise)?;
-        match walked {
-            Some(walked) if walked.torn.is_some() && at < last => {
+        let bytes = fs::read(&path).with_context(advise)?;
+        let walked =
+            log::walk(&bytes, chain, |frame| each(frame).with_context(|| format!("at byte {}", frame.at)));
+        match walked.with_context(advise)? {
+            Some(walked) if walked.torn && at < last => {
                 return Err(cut_short(walked.len)).with_context(advise);
             }
             Some(walked) => {
-                if let Some(len) = walked.torn {
-                    cut(&path, len, walked.len)?;
+                if walked.torn {
+                    cut(&path, bytes.len(), walked.len)?;
                 }
                 chain = Some(walked.chain);
-                let (first, len, used) = (walked.first, walked.len as u64, walked.used);
-                segments.push(Part { number, path, first, len, used });
+                let (first, len) = (walked.segment.first, walked.len as u64);
+                segments.push(Part { number, path, first, len, used: walked.frames > 0 });
             }
             None if at == last && (chain.is_some() || covered == 0) => {
                 info!(file = %path.display(), "the log file was not begun before a crash: removed");
@@ -156,6 +150,9 @@ pub(super) fn read(
         return Ok(Log { dir, file, chain, segments: vec![part], buffer: Vec::new() });
     };
     let file = OpenOptions::new().append(true).open(&end.path)?;
+    // What a process wrote that was killed before it had waited for the disk counts from now on.
+    file.sync_all()?;
+    sync_dir(&dir)?;
     Ok(Log { dir, file, chain: chain.unwrap_or(0), segments, buffer: Vec::new() })
 }
 
@@ -169,59 +166,4 @@ fn cut(path: &Path, len: usize, good: usize) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;
     file.set_len(good as u64)?;
     file.sync_all()
-}
-
-/// How a walk through a file ended.
-struct Walked {
-    first: u64,
-    chain: u32,
-    /// Bytes that are good.
-    len: usize,
-    /// What is behind them was being written when it all stopped: the size of the file.
-    torn: Option<usize>,
-    used: bool,
-}
-
-/// `before` is the chain at the end of the file before. `None`: the crash came before the file had its
-/// first frame.
-fn walk(
-    path: &Path,
-    before: Option<u32>,
-    each: &mut impl FnMut(Frame<'_>) -> anyhow::Result<()>,
-) -> anyhow::Result<Option<Walked>> {
-    let bytes = fs::read(path)?;
-    let mut frames = Frames::new(&bytes);
-    let segment = match frames.next_frame()? {
-        Next::Frame { kind: Kind::Segment, payload } => {
-            decode_segment(payload).map_err(|m| Damage { at: 0, why: m.0 })?
-        }
-        Next::Frame { .. } => bail!(Damage { at: 0, why: "a log file begins with a segment frame" }),
-        Next::End | Next::Torn { .. } => return Ok(None),
-    };
-    if before.is_some_and(|before| before != segment.chain) {
-        bail!(Damage { at: 0, why: "the file does not follow the one before it" });
-    }
-    let mut used = false;
-    loop {
-        let at = frames.offset();
-        let torn = match frames.next_frame()? {
-            Next::Frame { kind, payload } => {
-                each(Frame { kind, payload }).with_context(|| format!("at byte {at}"))?;
-                used = true;
-                continue;
-            }
-            Next::End => None,
-            Next::Torn { .. } => Some(bytes.len()),
-        };
-        let (first, chain) = (segment.first, frames.chain());
-        return Ok(Some(Walked { first, chain, len: at, torn, used }));
-    }
-}
-
-fn decode_segment(payload: &[u8]) -> Result<Segment, Malformed> {
-    let mut d = Decoder::new(payload);
-    let first = d.u64()?;
-    let chain = u32::try_from(d.u64()?).map_err(|_| Malformed("a checksum is too long"))?;
-    d.finish()?;
-    Ok(Segment { first, chain })
 }

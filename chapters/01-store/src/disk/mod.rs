@@ -22,7 +22,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use nix::fcntl::{Flock, FlockArg};
 
-pub use log::{Frame, Log};
+pub use crate::heart::log::Frame;
+pub use log::Log;
 pub use snapshot::{SnapshotFile, adopt_snapshot, read_snapshot_file, snapshot_path, write_snapshot};
 
 /// What to do about a file that is not what it was: we do not guess.

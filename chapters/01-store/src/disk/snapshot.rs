@@ -17,6 +17,8 @@ pub struct SnapshotFile {
     pub store: Store,
     /// Index of the last command in it.
     pub applied: u64,
+    /// What [`Snapshot::extra`] was.
+    pub extra: Vec<u8>,
     /// Its size.
     pub bytes: u64,
 }
@@ -62,8 +64,9 @@ pub fn read_snapshot_file(path: &Path) -> anyhow::Result<SnapshotFile> {
         chain = header.checksum;
         at += HEADER_LEN + rest.len();
     }
+    let extra = loader.extra().to_vec();
     let (store, applied) = loader.finish()?;
-    Ok(SnapshotFile { store, applied, bytes: size as u64 })
+    Ok(SnapshotFile { store, applied, extra, bytes: size as u64 })
 }
 
 /// Writes a snapshot into a data directory and returns its size, or `None` if it was given up because

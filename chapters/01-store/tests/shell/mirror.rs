@@ -18,14 +18,18 @@ use crate::support::{Random, Server, connect, have, runtime};
 
 const REQUESTS: usize = 600;
 
-struct Etcd {
+pub struct Etcd {
     child: Child,
-    port: u16,
+    pub port: u16,
     _dir: tempfile::TempDir,
 }
 
 impl Etcd {
-    fn start() -> Etcd {
+    pub fn start() -> Etcd {
+        Etcd::start_with(&[])
+    }
+
+    pub fn start_with(more: &[&str]) -> Etcd {
         let dir = tempfile::tempdir().expect("a directory");
         // Two ports that are free now.
         let free = || TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -39,6 +43,7 @@ impl Etcd {
             .args(["--listen-client-urls", &client_url, "--advertise-client-urls", &client_url])
             .args(["--listen-peer-urls", &peer_url, "--initial-advertise-peer-urls", &peer_url])
             .args(["--initial-cluster", &format!("default={peer_url}")])
+            .args(more)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -47,7 +52,7 @@ impl Etcd {
     }
 
     /// Waits until it serves.
-    async fn connect(&self) -> Channel {
+    pub async fn connect(&self) -> Channel {
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.port)).expect("a URL");
         let started = tokio::time::Instant::now();
         loop {
