@@ -110,6 +110,10 @@ fn what_the_compacted_revision_itself_replaced_is_forgotten_too() {
     apply(Command::Compact { revision: 4 });
     apply(put(b"replaced"));
     apply(Command::Compact { revision: 5 });
+    let size = |store: &Store| -> u64 {
+        store.histories(&KeyRange::all()).flat_map(|(_, h)| h.records()).map(|r| r.size()).sum()
+    };
+    assert_eq!(store.size(), size(&store));
     let records =
         |key: &[u8]| store.histories(&KeyRange::single(key)).map(|(_, h)| h.records().len()).sum::<usize>();
     assert_eq!(records(b"replaced"), 1, "the put at 2 can be seen by nobody who reads at 5");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
-use crate::heart::watch::{CATCH_UP_EVENTS, Hub, StreamId, WatchId, WatchSpec, What};
+use crate::heart::watch::{CATCH_UP_BYTES, CATCH_UP_EVENTS, Hub, StreamId, WatchId, WatchSpec, What};
 use crate::heart::{Command, Store};
 use crate::model::{Change, Model};
 use crate::random::{both, keys, write};
@@ -168,6 +168,106 @@ fn history_is_read_in_portions_and_by_turns() {
         assert!(sizes.len() < 10, "there is always more to do: {sizes:?}");
     }
     assert_eq!(sizes, [(0, CATCH_UP_EVENTS), (1, CATCH_UP_EVENTS), (0, 10), (1, 10)]);
+}
+
+/// A delivery is in memory, so it is not only the number of its events that counts.
+#[graded]
+fn a_portion_of_history_ends_when_its_bytes_are_enough() {
+    let (mut store, mut hub) = (Store::new(), Hub::new(1_000_000));
+    for n in 0..5 {
+        let value = vec![n; CATCH_UP_BYTES as usize * 3 / 5];
+        store.apply(&Command::Put(crate::heart::txn::Put::new(*b"a", value)));
+    }
+    hub.handle_open(1);
+    hub.handle_create(1, WatchSpec::of(crate::heart::types::KeyRange::single(*b"a"), 2), &store);
+    catch_up(&mut hub, &store, 1000);
+    let mut sizes = Vec::new();
+    while let Some(delivery) = hub.poll_delivery() {
+        if let What::Events { events, .. } = delivery.what {
+            sizes.push(events.len());
+        }
+    }
+    assert_eq!(sizes, [2, 2, 1]);
+}
+
+/// A follower that was away gets the leader's store. Its watchers do not notice.
+#[graded]
+fn a_restored_store_has_what_its_watchers_need() {
+    let put = |key: &str| Command::Put(crate::heart::txn::Put::new(key.as_bytes(), *b"1"));
+    let (mut store, mut hub) = (Store::new(), Hub::new(100));
+    hub.handle_open(1);
+    for (id, key, start) in [(1, "a", 0), (2, "b", 0), (3, "a", 7)] {
+        let keys = crate::heart::types::KeyRange::single(key.as_bytes());
+        hub.handle_create(1, WatchSpec { id, ..WatchSpec::of(keys, start) }, &store);
+    }
+    for key in ["a", "c", "c"] {
+        hub.handle_commit(&store.apply(&put(key)).events);
+    }
+    let before = store.revision();
+    for key in ["b", "a"] {
+        store.apply(&put(key));
+    }
+    // What follows the revision that all have heard of is enough: nobody is told that it is not.
+    store.apply(&Command::Compact { revision: before + 1 });
+    hub.handle_restore(before, &store);
+    catch_up(&mut hub, &store, 100);
+    hub.handle_commit(&store.apply(&put("a")).events);
+    let mut heard = Vec::new();
+    while let Some(delivery) = hub.poll_delivery() {
+        match delivery.what {
+            What::Created => {}
+            What::Events { events, .. } => {
+                heard.extend(events.iter().map(|e| (delivery.watch, e.record.revision.main)));
+            }
+            other => panic!("{other:?} for {}", delivery.watch),
+        }
+    }
+    heard.sort();
+    assert_eq!(heard, [(1, 2), (1, 6), (1, 7), (2, 5), (3, 7)]);
+}
+
+/// "Everything up to here" is only true of a stream that has it, and said only to one that reads.
+#[graded]
+fn progress_is_not_told_to_who_is_behind() {
+    assert_snapshot!(run_with_window(
+        2,
+        "
+        put a 1
+        watch s a from=2 progress
+        watch s b progress
+        watch t c progress
+        watch t c from=9 progress
+        progress s
+        tick
+        cancel s 0
+        cancel s 0
+        tick
+        tick
+        put c 1
+        tick
+        txn ? put c 2; put c1 2
+        tick
+        tick
+        taken t 2
+        tick
+    "
+    ));
+}
+
+/// What was not yet sent to it goes with it, and nobody else's.
+#[graded]
+fn a_closed_stream_takes_its_deliveries_along() {
+    let (mut store, mut hub) = (Store::new(), Hub::new(100));
+    let watch = WatchSpec::of(crate::heart::types::KeyRange::single(*b"a"), 0);
+    for stream in [1, 2] {
+        hub.handle_open(stream);
+        hub.handle_create(stream, watch.clone(), &store);
+    }
+    let put = Command::Put(crate::heart::txn::Put::new(*b"a", *b"1"));
+    hub.handle_commit(&store.apply(&put).events);
+    hub.handle_close(1);
+    let left: Vec<_> = std::iter::from_fn(|| hub.poll_delivery()).map(|d| d.stream).collect();
+    assert_eq!(left, [2, 2]);
 }
 
 /// What may happen around a hub.

@@ -154,6 +154,10 @@ fn a_lease_that_ends_before_its_checkpoint_gets_none() {
     let mut expiry = Expiry::default();
     expiry.handle_grant(1, 300, 0);
     assert_eq!(expiry.next_checkpoint_ms(), None, "it ends when the checkpoint would be due");
+    expiry.handle_grant(1, 600, 0);
+    assert_eq!(expiry.poll_checkpoints(300_000, 10), [(1, 300)]);
+    assert_eq!(expiry.next_checkpoint_ms(), None, "it ends when the second one would be due");
+    assert_eq!((expiry.deadline_ms(1), expiry.deadline_ms(2)), (Some(600_000), None));
     expiry.handle_grant(1, 301, 0);
     assert_eq!(expiry.next_checkpoint_ms(), Some(300_000));
     assert_eq!(expiry.poll_checkpoints(300_500, 10), [(1, 1)], "half a second is not nothing");
@@ -171,6 +175,8 @@ fn whoever_takes_charge_goes_by_the_last_checkpoint() {
     store.apply(&Command::LeaseGrant { id: 8, ttl: 1000 });
     let mut left = |noted: i64| {
         store.apply(&Command::LeaseCheckpoint { leases: vec![(7, noted), (9, 5)] });
+        let remaining = store.leases().get(7).map(|lease| lease.remaining);
+        assert_eq!(remaining, Some(if (1..100).contains(&noted) { noted } else { 0 }));
         let mut expiry = Expiry::of(store.leases(), 1000);
         assert_eq!(expiry.remaining(9, 1000), None, "there is no such lease");
         assert_eq!(expiry.remaining(8, 1000), Some(1000));

@@ -160,6 +160,7 @@ fn an_unfinished_first_frame_means_that_the_file_was_never_begun() {
     for cut in 0..ends[0] {
         assert_eq!(read(&file[..cut]).unwrap(), (vec![], None));
     }
+    assert_eq!(read(&vec![0; file.len()]).unwrap(), (vec![], None), "a length, and nothing yet");
 }
 
 proptest! {
