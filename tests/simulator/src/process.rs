@@ -1,6 +1,6 @@
 //! What runs on a machine of the world.
 
-use crate::disk::{Disk, Target};
+use crate::disk::{Disk, Full, Target};
 use crate::random::Random;
 use crate::trace::Trace;
 
@@ -15,9 +15,8 @@ pub trait Process: Sized {
     type Ask;
     type Answer;
 
-    /// Started from what the disk holds. An error is a finding: no crash may leave a disk that cannot
-    /// be read.
-    fn start(setup: &Self::Setup, here: &mut Here<'_>) -> Result<Self, String>;
+    /// Started from what the disk holds.
+    fn start(setup: &Self::Setup, here: &mut Here<'_>) -> Result<Self, NotStarted>;
 
     fn handle(&mut self, input: Input<Self>, here: &mut Here<'_>);
 
@@ -27,6 +26,20 @@ pub trait Process: Sized {
 
     /// For the trace; `None` is not worth a line.
     fn describe(message: &Self::Message) -> Option<String>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotStarted {
+    /// A fault is in the way, such as a full disk: it is tried again.
+    Later(String),
+    /// A finding: no crash may leave a disk that cannot be read.
+    Broken(String),
+}
+
+impl From<Full> for NotStarted {
+    fn from(_: Full) -> Self {
+        NotStarted::Later("the disk is full".into())
+    }
 }
 
 /// The machine, as its process finds it at a moment.

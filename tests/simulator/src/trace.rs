@@ -24,6 +24,11 @@ impl Trace {
         self.now_us = now_us;
     }
 
+    /// The world's time, for records; a process has no way to know it.
+    pub fn now_us(&self) -> u64 {
+        self.now_us
+    }
+
     pub fn note(&mut self, machine: Option<usize>, words: impl FnOnce() -> String) {
         if self.wanted {
             self.lines.push(Line { at_us: self.now_us, machine, words: words() });

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::disk::{Disk, Sync};
 use crate::faults::{Fault, Planned};
 use crate::network::{Fate, Network};
-use crate::process::{Here, Input, Output, Process};
+use crate::process::{Here, Input, NotStarted, Output, Process};
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::trace::Trace;
@@ -345,7 +345,11 @@ impl<P: Process> World<P> {
                 self.happened.push_back(Happening::Started(machine));
                 self.drain(machine);
             }
-            Err(why) => {
+            Err(NotStarted::Later(why)) => {
+                here.note(|| format!("does not start yet: {why}"));
+                self.queue.put(now_us + RESTART_US, Event::Start(machine));
+            }
+            Err(NotStarted::Broken(why)) => {
                 m.setup = None;
                 self.happened.push_back(Happening::Broken { machine, why });
             }

@@ -293,6 +293,32 @@ fn a_read_of_what_is_known_may_be_old_but_not_made_up() {
     assert!(judge_both(&history, &truth.written).0);
 }
 
+#[test]
+fn deletes_without_answers_are_told_apart_if_there_is_any_way() {
+    // Both may have been the first one, but only the narrow one can have been the second.
+    for narrow_first in [true, false] {
+        let mut truth = Truth::default();
+        let mut history = History::default();
+        let wide = Call::Delete(0, 1);
+        let narrow = Call::Delete(0, 0);
+        let calls =
+            if narrow_first { [narrow.clone(), wide.clone()] } else { [wide.clone(), narrow.clone()] };
+        calls.into_iter().for_each(|call| _ = history.invoke(0, call, 0));
+        let mut at = 1;
+        for (call, then) in [(vec![(0, 1)], wide), (vec![(0, 2), (1, 3)], narrow)] {
+            let put = Call::Put(call);
+            let answer = truth.apply(&put);
+            let number = history.invoke(1, put, at);
+            history.end(number, Outcome::Done(answer), at + 1);
+            truth.apply(&then);
+            at += 2;
+        }
+        assert_eq!(judge_both(&history, &truth.written), (false, false));
+        history.operations.remove(0);
+        assert!(judge_both(&history, &truth.written).0);
+    }
+}
+
 /// Revision 2: k0=1 k1=2; 3: k0=3; 4: k1 deleted; 5: k0=4 k2=5.
 fn short_written() -> Written {
     let change = |key, value| Change { key, value };

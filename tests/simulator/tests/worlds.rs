@@ -4,7 +4,7 @@
 use simulator::disk::Target;
 use simulator::faults::{self, Fault, Machines, Planned};
 use simulator::plan::Plan;
-use simulator::process::{Here, Input, Output, Process};
+use simulator::process::{Here, Input, NotStarted, Output, Process};
 use simulator::random::Random;
 use simulator::trace::Trace;
 use simulator::world::{Happening, World};
@@ -23,7 +23,7 @@ impl Process for Counter {
     type Ask = ();
     type Answer = u64;
 
-    fn start(hasty: &bool, here: &mut Here<'_>) -> Result<Self, String> {
+    fn start(hasty: &bool, here: &mut Here<'_>) -> Result<Self, NotStarted> {
         let count = here.disk.read("log").map_or(0, |log| log.iter().filter(|b| **b == b'+').count());
         here.disk.sync_all();
         Ok(Counter { count: count as u64, outputs: Vec::new(), hasty: *hasty })

@@ -13,7 +13,7 @@ use crate::history::{Call, Entry, History, Key, Outcome, Value, Violation};
 /// The largest history that is searched: a set of operations is the bits of one number.
 pub const MOST: usize = 128;
 /// Steps of a search before it gives up.
-const STEPS: usize = 200_000;
+const STEPS: usize = 5_000;
 
 /// Something that does one thing at a time.
 pub trait Model {

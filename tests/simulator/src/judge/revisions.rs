@@ -160,31 +160,28 @@ impl<'a> Judge<'a> {
         Ok(places)
     }
 
-    /// Revisions that no answer tells of must be those of unanswered calls, each once.
+    /// Revisions that no answer tells of must be those of unanswered calls, each once. A value names its
+    /// call; deletes look alike, so they are matched.
     fn unanswered(&self, places: &mut [Place], makers: &BTreeMap<i64, usize>) -> Result<(), Violation> {
         let mut by_value: HashMap<Value, usize> = HashMap::new();
-        let mut deletes: Vec<usize> = Vec::new();
         for (number, operation) in self.history.operations.iter().enumerate() {
             match &operation.call {
                 Call::Put(puts) => by_value.extend(puts.iter().map(|(_, value)| (*value, number))),
                 Call::Swap { value, .. } => drop(by_value.insert(*value, number)),
-                Call::Delete(..) if operation.ended.is_none() => deletes.push(number),
                 Call::Delete(..) | Call::Read(_) => {}
             }
         }
+        let mut deleted = Vec::new();
         for (revision, made) in &self.written.revisions {
             if makers.contains_key(revision) || made.expiry {
                 continue;
             }
             let changes = &made.changes;
-            let maker = match changes[0].value {
-                Some(value) => by_value.get(&value).copied(),
-                None => {
-                    let found = deletes.iter().position(|number| self.makes(*number, *revision));
-                    found.map(|at| deletes.remove(at))
-                }
+            let Some(value) = changes[0].value else {
+                deleted.push(*revision);
+                continue;
             };
-            let Some(maker) = maker else {
+            let Some(maker) = by_value.get(&value).copied() else {
                 return Err(Violation(format!("nobody asked for revision {revision}, {changes:?}")));
             };
             let operation = &self.history.operations[maker];
@@ -199,6 +196,41 @@ impl<'a> Judge<'a> {
                 return Err(wrong("is not what was asked for"));
             }
             places[maker] = Place::Wrote(*revision);
+        }
+        self.unanswered_deletes(&deleted, places)
+    }
+
+    /// Gives each of these revisions an unanswered delete of its own, if there is any way to do so
+    /// (augmenting paths). A delete cannot be a revision that somebody had seen before it began.
+    fn unanswered_deletes(&self, revisions: &[i64], places: &mut [Place]) -> Result<(), Violation> {
+        let operations = &self.history.operations;
+        let is_open = |number: &usize| {
+            let operation = &operations[*number];
+            operation.ended.is_none() && matches!(operation.call, Call::Delete(..))
+        };
+        let deletes: Vec<usize> = (0..operations.len()).filter(is_open).collect();
+        let seen = |number: usize| {
+            let began_us = operations[number].invoked_us;
+            let ended = |o: &&Operation| matches!(&o.ended, Some((at_us, _)) if *at_us < began_us);
+            let before = operations.iter().zip(places.iter()).filter(|(o, _)| ended(o));
+            let revisions = before.filter_map(|(_, place)| match place {
+                Place::Wrote(revision) | Place::Saw(revision) => Some(*revision),
+                Place::Nowhere => None,
+            });
+            revisions.max().unwrap_or(0)
+        };
+        let seen: Vec<i64> = deletes.iter().map(|number| seen(*number)).collect();
+        let may =
+            |delete: usize, revision: i64| revision > seen[delete] && self.makes(deletes[delete], revision);
+        let mut taken: Vec<Option<i64>> = vec![None; deletes.len()];
+        for revision in revisions {
+            if !place(*revision, &may, &mut taken, &mut vec![false; deletes.len()]) {
+                let changes = &self.written.revisions[revision].changes;
+                return Err(Violation(format!("nobody asked for revision {revision}, {changes:?}")));
+            }
+        }
+        for (delete, revision) in taken.into_iter().enumerate() {
+            places[deletes[delete]] = revision.map_or(Place::Nowhere, Place::Wrote);
         }
         Ok(())
     }
@@ -240,4 +272,24 @@ impl<'a> Judge<'a> {
         }
         Ok(())
     }
+}
+
+/// Finds a taker for the revision, if need be by finding another revision for one that has one.
+fn place(
+    revision: i64,
+    may: &impl Fn(usize, i64) -> bool,
+    taken: &mut [Option<i64>],
+    tried: &mut [bool],
+) -> bool {
+    for at in 0..taken.len() {
+        if tried[at] || !may(at, revision) {
+            continue;
+        }
+        tried[at] = true;
+        if taken[at].is_none_or(|other| place(other, may, taken, tried)) {
+            taken[at] = Some(revision);
+            return true;
+        }
+    }
+    false
 }
