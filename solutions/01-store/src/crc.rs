@@ -34,13 +34,17 @@ pub fn update(crc: u32, bytes: &[u8]) -> u32 {
     let (slices, rest) = bytes.as_chunks::<SLICE>();
     for slice in slices {
         let mut slice = *slice;
-        for (byte, crc) in slice.iter_mut().zip(crc.to_le_bytes()) {
-            *byte ^= crc;
-        }
-        crc = 0;
-        for (table, byte) in TABLES.iter().rev().zip(slice) {
-            crc ^= table[byte as usize];
-        }
+        let [a, b, c, d] = crc.to_le_bytes();
+        slice[0] ^= a;
+        slice[1] ^= b;
+        slice[2] ^= c;
+        slice[3] ^= d;
+        // What hangs on the slice before comes last: the processor looks the rest up meanwhile.
+        let table = |at: usize| TABLES[SLICE - 1 - at][slice[at] as usize];
+        let free = table(12) ^ table(13) ^ table(14) ^ table(15);
+        let free = free ^ table(8) ^ table(9) ^ table(10) ^ table(11);
+        let free = free ^ table(4) ^ table(5) ^ table(6) ^ table(7);
+        crc = free ^ (table(0) ^ table(1) ^ table(2) ^ table(3));
     }
     for byte in rest {
         crc = (crc >> 8) ^ TABLES[0][((crc ^ u32::from(*byte)) & 0xff) as usize];
