@@ -11,6 +11,11 @@ use cluster::control::{Client, Request};
 use cluster::home::Home;
 use cluster::{down, enter, guard, images, init, logs, pause, sandbox, status, up, web};
 
+/// The store's requests are made on one thread and written on another; the system's allocator is slow at
+/// that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser, Debug)]
 #[command(name = "coracle", version, about = "A Kubernetes that you build yourself", max_term_width = 100)]
 struct Cli {
@@ -49,8 +54,8 @@ enum Command {
         arguments: Vec<String>,
     },
 
-    /// The store: etcd's v3 API, on one node
-    Store(store::Args),
+    /// The store: etcd's v3 API, on one node or several
+    Store(consensus::Args),
     /// The API server: the only way to the store
     Apiserver(apiserver::Args),
     /// Chooses a node for each pod
@@ -149,7 +154,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Image(verb) => images::run(&Home::open(wish)?, verb)?,
         Command::Kubeconfig => println!("{}", Home::existing(wish)?.kubeconfig().display()),
         Command::Etcdctl { arguments } => return etcdctl(&Home::existing(wish)?, &arguments),
-        Command::Store(args) => on_two_threads(store::run(args))?,
+        Command::Store(args) => on_one_thread(consensus::run(args))?,
         Command::Apiserver(args) => on_two_threads(apiserver::run(args))?,
         Command::Scheduler(args) => on_one_thread(scheduler::run(args))?,
         Command::ControllerManager(args) => on_one_thread(controllers::run(args))?,
@@ -172,7 +177,8 @@ fn on_one_thread(component: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(component)
 }
 
-/// For those who serve many at once.
+/// For those who compute as they serve. The store does not: its disk has a thread of its own, and a
+/// wake from one thread to another costs it more than a second thread gives.
 fn on_two_threads(component: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(component)
 }
