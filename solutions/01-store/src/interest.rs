@@ -48,7 +48,7 @@ impl Interest {
 #[derive(Debug, Default)]
 pub(crate) struct Interests {
     watchers: BTreeMap<Arc<Interest>, BTreeSet<Address>>,
-    /// The keys of `watchers`, in their order.
+    /// The keys of `watchers`, in their order: always the same ones.
     tree: Vec<Node>,
     /// The tree has changed, and what it knows of ends is not right any more.
     stale: bool,
@@ -84,7 +84,8 @@ impl Interests {
         same.remove(&address);
         if same.is_empty() {
             self.watchers.remove(interest);
-            self.tree.retain(|node| node.interest != *interest);
+            let at = self.tree.partition_point(|node| node.interest < *interest);
+            self.tree.remove(at);
             self.stale = true;
         }
     }

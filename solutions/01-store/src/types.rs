@@ -4,7 +4,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 /// Keys and values are any bytes. They are shared, never copied: an answer, a watcher's queue and
-/// the index point to the same memory.
+/// the index point to the same memory. That memory is theirs alone, not a part of the request or the
+/// log entry that brought them, or a small value would keep all of it.
 pub type Key = Arc<[u8]>;
 pub type Value = Arc<[u8]>;
 
