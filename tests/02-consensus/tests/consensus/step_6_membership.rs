@@ -219,6 +219,13 @@ fn a_learner_counts_for_nothing() {
     cluster.settle();
     cluster.start(4, Disk::default(), &[]);
     cluster.tick_all(5);
+    cluster.isolate(4);
+    cluster.isolate(3);
+    let number = cluster.propose(1, "without");
+    cluster.settle();
+    assert!(cluster.node(1).answered.contains_key(&number), "two of three voters need no learner");
+    cluster.heal();
+    cluster.tick_all(3);
     cluster.isolate(2);
     cluster.isolate(3);
     let number = cluster.propose(1, "a");
