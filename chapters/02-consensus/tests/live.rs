@@ -9,5 +9,9 @@ mod clients;
 mod machines;
 #[path = "live/membership.rs"]
 mod membership;
+#[path = "live/tls.rs"]
+mod tls;
+#[path = "live/users.rs"]
+mod users;
 #[path = "live/watchers.rs"]
 mod watchers;

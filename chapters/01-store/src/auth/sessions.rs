@@ -2,8 +2,10 @@
 //!
 //! A token is random letters and the index of the command that gave it. The command is applied on every
 //! member, so each knows the token, sooner or later; one that has not come so far waits when it is
-//! shown a token from its future. Tokens are nowhere on disk: after a restart clients authenticate
-//! anew, which etcd's do by themselves.
+//! shown a token from its future. Who is to have it and for how long is nowhere on disk, only that it
+//! was given: a member that reads its log anew gives it for another while, and one that does not,
+//! because there is a snapshot, knows it no more. Then clients authenticate anew, which etcd's do by
+//! themselves.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
