@@ -2,13 +2,15 @@
 //!
 //! Watchers who want the same are one *interest*, so that what they are told is put together once,
 //! whether one listens or a thousand. Interests are found by an interval tree: a list, sorted by start,
-//! in which the middle is the root and the halves on both sides are its subtrees. Each root knows the
-//! latest end in its tree, so a tree that ends before the key is passed over whole.
+//! in which the middle is the root, and the halves on both sides of it are its subtrees. Each root
+//! knows the latest end in its tree.
 //!
 //! ```text
-//!    a──c        b───────f        b──d        e──g        h──k          who has d?
-//!                  until f                      root
-//!                                             until k
+//!              b to f                 latest: k       who has e?
+//!             /      \
+//!        b to d      h to k           d, k            left: ends at d, passed over whole
+//!         /           /                               b to f: yes
+//!     a to c       e to g             c, g            right: h begins behind e, e to g: yes
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
