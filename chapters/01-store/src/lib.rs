@@ -39,10 +39,11 @@
 //!
 //! ## What is left out
 //!
-//! Members, elections and `/registry` on three machines: that is chapter 02. Users and roles, the space quota and its alarm, lease checkpoints, the HTTP gateway,
-//! `/metrics`. The answer to `Snapshot` is in our own format, which a real etcd cannot restore. In
-//! etcd: `server/etcdserver/v3_server.go` (a request's way through raft), `server/etcdserver/api/v3rpc`
-//! (services; `watch.go` beside our `watch_service.rs`), `server/storage/wal`.
+//! Members, elections and `/registry` on three machines: that is chapter 02. Tokens that are signed
+//! (`--auth-token jwt`), the HTTP gateway, `/metrics`. The answer to `Snapshot` is in our own format,
+//! which a real etcd cannot restore. In etcd: `server/etcdserver/v3_server.go` (a request's way through
+//! raft), `server/etcdserver/api/v3rpc` (services; `watch.go` beside our `watch_service.rs`),
+//! `server/auth` (beside our `auth.rs`), `server/storage/wal`.
 //!
 //! A limit of the HTTP/2 library: an `:authority` with a scheme in it is refused, which is what
 //! etcdctl 3.4 sends for `endpoint status`, `defrag` and `endpoint hashkv` when `--endpoints` has
@@ -55,10 +56,12 @@ pub use store_solution as heart;
 
 mod args;
 mod auth;
+pub mod cli;
 mod cluster_service;
 mod codec;
 mod compactor;
 mod convert;
+pub mod dial;
 pub mod disk;
 mod duration;
 pub mod etcd;
@@ -74,9 +77,10 @@ mod proposals;
 mod quota;
 mod reads;
 mod request;
+pub mod saved;
 mod server;
 mod service;
-mod snapshot_stream;
+pub mod tls;
 mod watch_service;
 
 use std::sync::Arc;

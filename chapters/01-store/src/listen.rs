@@ -1,17 +1,13 @@
 //! Sockets: addresses from URLs, inherited ones by number, plain or TLS.
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -21,6 +17,7 @@ use tonic::transport::server::Connected;
 use tracing::{debug, info, warn};
 
 use crate::auth::Peer;
+use crate::tls::{self, Clients};
 
 /// Connections that are accepted and not yet served.
 const ACCEPTED: usize = 64;
@@ -111,36 +108,14 @@ pub fn tls(files: &TlsFiles, alpn: &[&[u8]]) -> anyhow::Result<Option<TlsAccepto
         (None, None) if !files.client_cert_auth => return Ok(None),
         _ => bail!("TLS needs a certificate file and a key file"),
     };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config =
-        ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-    let config = if files.client_cert_auth {
-        let ca =
-            files.trusted_ca.as_ref().context("checking clients' certificates needs a trusted CA file")?;
-        let mut roots = RootCertStore::empty();
-        for cert in certificates(ca)? {
-            roots.add(cert).with_context(|| ca.display().to_string())?;
-        }
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
-        config.with_client_cert_verifier(verifier)
-    } else {
-        config.with_no_client_auth()
+    // As etcd has it: who names an authority wants to see its certificates.
+    let clients = match &files.trusted_ca {
+        Some(ca) => Clients::MustShow(ca),
+        None if files.client_cert_auth => bail!("checking clients' certificates needs a trusted CA file"),
+        None => Clients::Anybody,
     };
-    let key_der = PrivateKeyDer::from_pem_file(key).with_context(|| key.display().to_string())?;
-    let mut config =
-        config.with_single_cert(certificates(cert)?, key_der).context("TLS certificate and key")?;
-    config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
+    let config = tls::server_config(cert, key, clients, alpn)?;
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
-}
-
-/// All certificates of a PEM file; at least one.
-pub fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let certs = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let certs = certs.with_context(|| path.display().to_string())?;
-    if certs.is_empty() {
-        bail!("{}: no certificate in it", path.display());
-    }
-    Ok(certs)
 }
 
 /// Accepts on all doors; connections come out when they are ready to be served.

@@ -14,8 +14,8 @@ use crate::heart::alarm::{Alarm, AlarmKind};
 use crate::heart::snapshot::Snapshot;
 use crate::heart::{Answer, Command, Error};
 use crate::request::Request;
+use crate::saved;
 use crate::service::{Answered, Service, mismatch};
-use crate::snapshot_stream;
 
 /// The API that is served: clients turn features on by it.
 const VERSION: &str = "3.5.21";
@@ -107,8 +107,8 @@ impl maintenance_server::Maintenance for Service {
         let header = self.answers().header(snapshot.revision);
         let (piece, pieces) = mpsc::channel(SNAPSHOT_PIECES);
         tokio::task::spawn_blocking(move || {
-            let mut left: u64 = snapshot_stream::blobs(&snapshot).map(|b| b.len() as u64).sum();
-            for blob in snapshot_stream::blobs(&snapshot) {
+            let mut left: u64 = saved::blobs(&snapshot).map(|b| b.len() as u64).sum();
+            for blob in saved::blobs(&snapshot) {
                 left -= blob.len() as u64;
                 let blob = etcd::SnapshotResponse {
                     header,

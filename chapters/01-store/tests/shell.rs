@@ -10,6 +10,8 @@ mod etcdctl;
 mod mirror;
 #[path = "shell/recovery.rs"]
 mod recovery;
+#[path = "shell/saved.rs"]
+mod saved;
 #[path = "shell/streams.rs"]
 mod streams;
 #[path = "shell/support.rs"]

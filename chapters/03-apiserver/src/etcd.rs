@@ -5,14 +5,10 @@ use crate::heart::keys::range_end;
 use crate::heart::status::ApiError;
 use anyhow::Context as _;
 use bytes::Bytes;
-use hyper_util::rt::TokioIo;
-use rustls_pki_types::ServerName;
 use std::future::Future;
-use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
+use store::dial::Connector;
 use store::etcd::compare::{CompareResult, CompareTarget, TargetUnion};
 use store::etcd::kv_client::KvClient;
 use store::etcd::lease_client::LeaseClient;
@@ -21,7 +17,7 @@ use store::etcd::response_op::Response;
 use store::etcd::watch_client::WatchClient;
 use store::etcd::watch_request::RequestUnion;
 use store::etcd::*;
-use tokio::net::TcpStream;
+use store::tls::ClientFiles;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 /// How long one call may take before the store counts as away.
@@ -102,20 +98,12 @@ pub struct Store {
     lease: LeaseClient<Channel>,
 }
 
-/// Files of a TLS client, all or none.
-#[derive(Debug, Clone, Default)]
-pub struct ClientTls {
-    pub ca: Option<PathBuf>,
-    pub cert: Option<PathBuf>,
-    pub key: Option<PathBuf>,
-}
-
 impl Store {
     /// Connects when it is first used, and again whenever the connection broke.
-    pub fn new(url: &str, tls: &ClientTls) -> anyhow::Result<Store> {
+    pub fn new(url: &str, tls: &ClientFiles) -> anyhow::Result<Store> {
         let uri: Uri = url.parse().with_context(|| format!("--etcd-servers {url}"))?;
         let tls = match uri.scheme_str() {
-            Some("https") => Some(Arc::new(crate::tls::client_config(tls, &[b"h2"])?)),
+            Some("https") => Some(Arc::new(store::tls::client_config(tls, &[b"h2"])?)),
             _ => None,
         };
         // The connector does TLS itself, so for tonic every store is plain.
@@ -253,36 +241,4 @@ fn found(kv: KeyValue) -> Found {
 
 fn revision(header: Option<ResponseHeader>) -> i64 {
     header.map(|h| h.revision).unwrap_or_default()
-}
-
-/// Opens connections to the store, with TLS where its URL says so.
-#[derive(Clone)]
-struct Connector {
-    tls: Option<Arc<rustls::ClientConfig>>,
-}
-
-trait Socket: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
-impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Socket for T {}
-
-impl tonic::codegen::Service<Uri> for Connector {
-    type Response = TokioIo<Box<dyn Socket>>;
-    type Error = std::io::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let tls = self.tls.clone();
-        Box::pin(async move {
-            let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_string();
-            let stream = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(2379))).await?;
-            stream.set_nodelay(true)?;
-            let Some(config) = tls else { return Ok(TokioIo::new(Box::new(stream) as Box<dyn Socket>)) };
-            let name = ServerName::try_from(host).map_err(std::io::Error::other)?;
-            let stream = tokio_rustls::TlsConnector::from(config).connect(name, stream).await?;
-            Ok(TokioIo::new(Box::new(stream) as Box<dyn Socket>))
-        })
-    }
 }

@@ -4,7 +4,6 @@
 
 use crate::answer::{self, Body};
 use crate::app::App;
-use crate::etcd::ClientTls;
 use crate::heart::status::ApiError;
 use crate::registry::Target;
 use bytes::Bytes;
@@ -17,6 +16,7 @@ use objects::resources;
 use rustls_pki_types::ServerName;
 use std::sync::Arc;
 use std::time::Duration;
+use store::tls::ClientFiles;
 use tokio::net::TcpStream;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,8 +27,8 @@ pub struct Kubelets {
 }
 
 impl Kubelets {
-    pub fn new(tls: &ClientTls) -> anyhow::Result<Kubelets> {
-        Ok(Kubelets { tls: Arc::new(crate::tls::client_config(tls, &[b"http/1.1"])?) })
+    pub fn new(tls: &ClientFiles) -> anyhow::Result<Kubelets> {
+        Ok(Kubelets { tls: Arc::new(store::tls::client_config(tls, &[b"http/1.1"])?) })
     }
 }
 

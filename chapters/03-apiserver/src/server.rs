@@ -1,7 +1,7 @@
 //! The process: flags, sockets, the loop.
 
 use crate::app::App;
-use crate::etcd::{ClientTls, Store};
+use crate::etcd::Store;
 use crate::handler;
 use crate::heart::alloc::ServiceNet;
 use crate::proxy::Kubelets;
@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use store::tls::{ClientFiles, Clients};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -103,8 +104,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
 /// Serve until `stop` is done.
 pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let config =
-        tls::server_config(&args.tls_cert_file, &args.tls_private_key_file, args.client_ca_file.as_deref())?;
+    // A client may also show no certificate, and a token instead.
+    let clients = args.client_ca_file.as_deref().map_or(Clients::Anybody, Clients::MayShow);
+    let alpn: [&[u8]; 2] = [b"h2", b"http/1.1"];
+    let config = store::tls::server_config(&args.tls_cert_file, &args.tls_private_key_file, clients, &alpn)?;
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listeners = listeners(&args).await?;
     let app = Arc::new(app(&args)?);
@@ -153,12 +156,12 @@ pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result
 }
 
 fn app(args: &Args) -> anyhow::Result<App> {
-    let etcd = ClientTls {
+    let etcd = ClientFiles {
         ca: args.etcd_cafile.clone(),
         cert: args.etcd_certfile.clone(),
         key: args.etcd_keyfile.clone(),
     };
-    let kubelet = ClientTls {
+    let kubelet = ClientFiles {
         ca: args.kubelet_certificate_authority.clone(),
         cert: args.kubelet_client_certificate.clone(),
         key: args.kubelet_client_key.clone(),

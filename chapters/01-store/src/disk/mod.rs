@@ -24,7 +24,9 @@ use nix::fcntl::{Flock, FlockArg};
 
 pub use crate::heart::log::Frame;
 pub use log::Log;
-pub use snapshot::{SnapshotFile, adopt_snapshot, read_snapshot_file, snapshot_path, write_snapshot};
+pub use snapshot::{
+    SnapshotFile, adopt_snapshot, read_saved_snapshot, read_snapshot_file, snapshot_path, write_snapshot,
+};
 
 /// What to do about a file that is not what it was: we do not guess.
 pub const ADVICE: &str = "writes that were acknowledged may be lost, so nothing was changed: \

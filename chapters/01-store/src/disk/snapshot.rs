@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use super::{ADVICE, list, sync_dir};
 use crate::heart::Store;
 use crate::heart::snapshot::{Loader, Snapshot};
-use crate::heart::wal::{self, Damage, HEADER_LEN};
+use crate::heart::wal::{self, Damage, HEADER_LEN, Kind};
 
 /// What a snapshot file holds.
 pub struct SnapshotFile {
@@ -41,7 +41,17 @@ pub(super) fn read_newest(dir: &Path) -> anyhow::Result<Option<SnapshotFile>> {
 /// Reads a snapshot file, wherever it is, and looks at every checksum in it. Errors say at which byte.
 pub fn read_snapshot_file(path: &Path) -> anyhow::Result<SnapshotFile> {
     let file = File::open(path)?;
-    let size = file.metadata()?.len() as usize;
+    let size = file.metadata()?.len();
+    read_frames(file, size, false)
+}
+
+/// The same for a file in which the snapshot has `size` bytes, and may end in zeros.
+pub fn read_saved_snapshot(path: &Path, size: u64) -> anyhow::Result<SnapshotFile> {
+    read_frames(File::open(path)?, size, true)
+}
+
+fn read_frames(file: File, size: u64, padded: bool) -> anyhow::Result<SnapshotFile> {
+    let (bytes, size) = (size, size as usize);
     let mut file = BufReader::new(file);
     let mut loader = Loader::default();
     let (mut at, mut chain) = (0, 0);
@@ -63,10 +73,13 @@ pub fn read_snapshot_file(path: &Path) -> anyhow::Result<SnapshotFile> {
         loader.handle_frame(header.kind, &rest[..header.len]).with_context(|| format!("at byte {at}"))?;
         chain = header.checksum;
         at += HEADER_LEN + rest.len();
+        if padded && header.kind == Kind::End {
+            break;
+        }
     }
     let extra = loader.extra().to_vec();
     let (store, applied) = loader.finish()?;
-    Ok(SnapshotFile { store, applied, extra, bytes: size as u64 })
+    Ok(SnapshotFile { store, applied, extra, bytes })
 }
 
 /// Writes a snapshot into a data directory and returns its size, or `None` if it was given up because
