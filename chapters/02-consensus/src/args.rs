@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use crate::heart::types::Peer;
 use crate::ids;
 
-const DEFAULT_PEER_URL: &str = "http://localhost:2380";
+pub const DEFAULT_PEER_URL: &str = "http://localhost:2380";
 /// etcd's bound: a lost leader is missed for longer than anybody waits.
 const MAX_ELECTION_MS: u64 = 50_000;
 
@@ -77,7 +77,7 @@ pub enum ClusterState {
 pub struct Setup {
     pub name: String,
     pub data_dir: PathBuf,
-    /// Where to listen for members even if there is no other.
+    /// Where to listen for members, as far as the flags say.
     pub listen: Vec<String>,
     pub start: Start,
     /// The cluster that the flags name, if they name any.
@@ -120,54 +120,26 @@ impl Args {
             self.election_timeout
         );
         let name = self.store.name.clone();
-        let members = match &self.initial_cluster {
-            Some(list) => parse_cluster(list)?,
-            None => vec![(name.clone(), self.advertised())],
-        };
-        let Some((_, own_urls)) = members.iter().find(|(n, _)| *n == name) else {
-            bail!("--initial-cluster has no member named {name:?}, which is what --name says");
-        };
-        let advertised = self.advertised();
-        if self.initial_cluster.is_some()
-            && !self.initial_advertise_peer_urls.is_empty()
-            && sorted(&advertised) != sorted(own_urls)
-        {
-            bail!(
-                "--initial-cluster says that {name:?} is at {}, --initial-advertise-peer-urls says {}",
-                own_urls.join(","),
-                advertised.join(",")
-            );
-        }
         let token = &self.initial_cluster_token;
-        let peers: Vec<Peer> = members.iter().map(|(name, urls)| peer(name, urls, token)).collect();
-        for (at, peer) in peers.iter().enumerate() {
-            if let Some(twin) = peers[..at].iter().find(|p| p.id == peer.id) {
-                bail!("--initial-cluster: {:?} and {:?} have the same URLs", twin.name, peer.name);
-            }
-        }
+        let list = self.initial_cluster.as_deref();
+        let peers = founders(&name, list, &self.initial_advertise_peer_urls, token)?;
+        let own = peers.iter().find(|peer| peer.name == name).context("one of them is this member")?.clone();
         let cluster = ids::cluster_id(peers.iter().map(|p| p.id).collect());
         let is_new = self.initial_cluster_state == ClusterState::New;
-        if !is_new && members.len() == 1 {
+        if !is_new && peers.len() == 1 {
             bail!("--initial-cluster-state existing: --initial-cluster must name the members that exist");
         }
-        let several = members.len() > 1;
         let start = if is_new {
-            Start::New { id: ids::member_id(own_urls, token, None), cluster, peers }
+            Start::New { id: own.id, cluster, peers }
         } else {
-            let others = members.iter().filter(|(n, _)| *n != name);
-            Start::Join {
-                own_urls: own_urls.clone(),
-                other_urls: others.flat_map(|(_, urls)| urls.clone()).collect(),
-            }
+            let others = peers.into_iter().filter(|peer| peer.id != own.id);
+            let other_urls = others.flat_map(|peer| peer.peer_urls).collect();
+            Start::Join { own_urls: own.peer_urls, other_urls }
         };
-        let mut listen = self.listen_peer_urls.clone();
-        if listen.is_empty() && several {
-            listen.push(DEFAULT_PEER_URL.into());
-        }
         Ok(Setup {
             data_dir: self.store.data_dir.clone().unwrap_or_else(|| format!("{name}.etcd").into()),
             name,
-            listen,
+            listen: self.listen_peer_urls.clone(),
             start,
             named: (is_new && self.initial_cluster.is_some()).then_some(cluster),
             tick: Duration::from_millis(self.heartbeat_interval),
@@ -175,13 +147,38 @@ impl Args {
             snapshot_count: self.snapshot_count,
         })
     }
+}
 
-    fn advertised(&self) -> Vec<String> {
-        if self.initial_advertise_peer_urls.is_empty() {
-            return vec![DEFAULT_PEER_URL.into()];
-        }
-        self.initial_advertise_peer_urls.clone()
+/// The members with which a cluster begins, in the order in which `list` names them first; without a list
+/// the one called `name` alone, at the URLs that it advertises. `name` is one of them in any case.
+pub fn founders(
+    name: &str,
+    list: Option<&str>,
+    advertised: &[String],
+    token: &str,
+) -> anyhow::Result<Vec<Peer>> {
+    let default = || if advertised.is_empty() { vec![DEFAULT_PEER_URL.into()] } else { advertised.to_vec() };
+    let members = match list {
+        Some(list) => parse_cluster(list)?,
+        None => vec![(name.to_owned(), default())],
+    };
+    let Some((_, own_urls)) = members.iter().find(|(n, _)| n == name) else {
+        bail!("--initial-cluster has no member named {name:?}, which is what --name says");
+    };
+    if !advertised.is_empty() && sorted(advertised) != sorted(own_urls) {
+        bail!(
+            "--initial-cluster says that {name:?} is at {}, --initial-advertise-peer-urls says {}",
+            own_urls.join(","),
+            advertised.join(",")
+        );
     }
+    let peers: Vec<Peer> = members.iter().map(|(name, urls)| peer(name, urls, token)).collect();
+    for (at, peer) in peers.iter().enumerate() {
+        if let Some(twin) = peers[..at].iter().find(|p| p.id == peer.id) {
+            bail!("--initial-cluster: {:?} and {:?} have the same URLs", twin.name, peer.name);
+        }
+    }
+    Ok(peers)
 }
 
 fn peer(name: &str, urls: &[String], token: &str) -> Peer {
@@ -251,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn with_nothing_given_it_is_etcds_cluster_of_one_and_listens_to_no_peers() {
+    fn with_nothing_given_it_is_etcds_cluster_of_one() {
         let setup = setup("").expect("a setup");
         assert_eq!((setup.name.as_str(), setup.listen.len(), setup.named), ("default", 0, None));
         assert_eq!((setup.tick.as_millis(), setup.election_ticks), (100, 10));
@@ -262,10 +259,9 @@ mod tests {
     }
 
     #[test]
-    fn several_members_listen_and_know_each_other() {
+    fn several_members_know_each_other() {
         let list = "a=http://h1:2380,b=http://h2:2380,c=http://h3:2380,b=http://h2:2382";
         let setup = setup(&format!("--name b --initial-cluster {list}")).expect("a setup");
-        assert_eq!(setup.listen, ["http://localhost:2380"]);
         let Start::New { id, peers, .. } = setup.start else { panic!("new") };
         assert_eq!(peers.len(), 3);
         assert_eq!(peers[1].id, id);

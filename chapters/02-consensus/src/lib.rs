@@ -51,6 +51,8 @@ pub use consensus_solution as heart;
 
 mod args;
 mod dial;
+#[cfg(test)]
+mod hostile;
 mod identity;
 mod ids;
 mod incoming;
@@ -59,11 +61,13 @@ mod outgoing;
 mod raft_loop;
 /// What a disk write holds, and what is kept in a snapshot: the simulator writes the same.
 pub mod record;
+mod restore;
 mod start;
 mod storage;
 mod view;
 mod wire;
 
 pub use args::{Args, ClusterState};
+pub use restore::{RestoreArgs, restore};
 pub use start::{run, serve};
 pub use storage::{decode_meta, encode_meta};

@@ -80,6 +80,15 @@ impl Leading {
             _ => Err(Status::unavailable("etcdserver: request timed out, leader transfer took too long")),
         }
     }
+
+    /// Has another member lead before this one stops, so that nobody waits for an election.
+    pub async fn hand_over(&self) {
+        let (mut view, id) = (self.shared.view.clone(), self.shared.id());
+        if self.shared.leads() && self.shared.door.ask(Event::HandOver).await.is_ok() {
+            let moved = view.wait_for(|view| ![0, id].contains(&view.standing.leader));
+            let _ = tokio::time::timeout(self.election, moved).await;
+        }
+    }
 }
 
 /// The other members, for the services.

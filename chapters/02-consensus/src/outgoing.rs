@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -53,6 +53,8 @@ struct Line {
     urls: Vec<String>,
     queue: mpsc::Sender<Bytes>,
     waiting_bytes: Arc<AtomicUsize>,
+    /// There is a stream.
+    is_up: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
@@ -77,16 +79,24 @@ impl Outgoing {
             }
             let (queue, messages) = mpsc::channel(QUEUE);
             let waiting_bytes = Arc::new(AtomicUsize::new(0));
+            let is_up = Arc::new(AtomicBool::new(false));
             let stream = Stream {
                 to: peer.id,
                 urls: peer.peer_urls.clone(),
                 shared: self.shared.clone(),
                 dialer: self.dialer.clone(),
                 waiting_bytes: waiting_bytes.clone(),
+                is_up: is_up.clone(),
             };
             let task = self.runtime.spawn(stream.run(messages));
-            self.lines.insert(peer.id, Line { urls: peer.peer_urls.clone(), queue, waiting_bytes, task });
+            let line = Line { urls: peer.peer_urls.clone(), queue, waiting_bytes, is_up, task };
+            self.lines.insert(peer.id, line);
         }
+    }
+
+    /// Whether there is a stream to it.
+    pub fn reaches(&self, to: MemberId) -> bool {
+        self.lines.get(&to).is_some_and(|line| line.is_up.load(Ordering::Relaxed))
     }
 
     /// Whether there was room for it.
@@ -125,6 +135,7 @@ struct Stream {
     shared: Shared,
     dialer: Dialer,
     waiting_bytes: Arc<AtomicUsize>,
+    is_up: Arc<AtomicBool>,
 }
 
 impl Stream {
@@ -137,6 +148,7 @@ impl Stream {
                 Ok(()) => return,
                 Err(why) => why,
             };
+            self.is_up.store(false, Ordering::Relaxed);
             let to = format!("{:x}", self.to);
             if why.downcast_ref::<Status>().is_some_and(wire::is_removed) {
                 self.shared.door.tell(Event::Removed);
@@ -177,6 +189,7 @@ impl Stream {
                 ended = &mut call => return Err(ended_early(ended)),
                 sent = batches.send(batch) => sent.context("the stream has ended")?,
             }
+            self.is_up.store(true, Ordering::Relaxed);
             if std::mem::take(told) {
                 info!(to = format!("{:x}", self.to), "there is a stream to the member again");
             }

@@ -60,6 +60,8 @@ pub enum Event {
     Change(Change, Reply),
     /// A client wants another leader.
     Transfer(MemberId, Reply),
+    /// This member is about to stop: another should lead, if this one does.
+    HandOver(Reply),
     /// Answered when this member knows all members as of now.
     Barrier(Reply),
     /// Another member says that this one belongs to the cluster no more.
@@ -210,6 +212,13 @@ impl RaftLoop {
             Event::Transfer(to, reply) => {
                 // Nobody waits any more: nobody need be told.
                 let _ = reply.send(self.member.handle_transfer(to));
+            }
+            Event::HandOver(reply) => {
+                let members = self.member.members();
+                let mut reached =
+                    members.iter().filter(|peer| !peer.learner && self.outgoing.reaches(peer.id));
+                let to = reached.next().map_or(Err(Error::BadTransferee), |peer| Ok(peer.id));
+                let _ = reply.send(to.and_then(|to| self.member.handle_transfer(to)));
             }
             Event::Barrier(reply) => self.read(Read::Barrier(reply)),
             Event::Removed => self.leave("another member says so"),

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tracing::info;
 
 use crate::Args;
-use crate::args::{Setup, Start};
+use crate::args::{DEFAULT_PEER_URL, Setup, Start};
 use crate::dial::Dialer;
 use crate::heart::types::Peer;
 use crate::heart::{Config, Member, Persisted};
@@ -63,9 +63,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let (setup, settings) = (args.setup()?, args.store.settings()?);
     let dialer = Dialer::new(&args)?;
-    // Clients and members may connect at once, and wait while the data is read.
+    // Clients may connect at once, and wait while the data is read.
     let doors = args.store.listen().await?;
-    let peer_doors = listen_for_peers(&args, &setup).await?;
     let path = setup.data_dir.clone();
     let opened = tokio::task::spawn_blocking(move || {
         let dir = Dir::open(&path)?;
@@ -74,6 +73,8 @@ pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result
     });
     let (known, (storage, found)) = opened.await??;
     let (mut identity, address_book) = identify(&setup, known, &found, &dialer).await?;
+    let listen = listen_urls(&setup, &identity);
+    let peer_doors = listen_for_peers(&args, &listen).await?;
     identity.life += 1;
     identity::write(&setup.data_dir, &identity)?;
     info!(
@@ -88,7 +89,12 @@ pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result
     let (opened, shared) = start_raft(&setup, identity, storage, found, address_book, dialer.clone())?;
     let election = setup.tick * 2 * setup.election_ticks as u32;
     let leading = Leading { shared: shared.clone(), local: local.clone(), election };
-    let listens = !setup.listen.is_empty();
+    let listens = !listen.is_empty();
+    let stopping = leading.clone();
+    let stop = async move {
+        stop.await;
+        stopping.hand_over().await;
+    };
     let members = Members::new(leading.clone(), dialer, args.initial_cluster_token.clone(), listens);
     let publishing = tokio::spawn(members.clone().publish(setup.name.clone(), args.store.advertised()));
 
@@ -103,8 +109,17 @@ pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result
     served
 }
 
-async fn listen_for_peers(args: &Args, setup: &Setup) -> anyhow::Result<Vec<listen::Door>> {
-    if setup.listen.is_empty() {
+/// Where to listen for other members: where the flags say, or where etcd does if there are any.
+fn listen_urls(setup: &Setup, identity: &Identity) -> Vec<String> {
+    let is_alone = identity.first_members.len() == 1;
+    if setup.listen.is_empty() && !is_alone {
+        return vec![DEFAULT_PEER_URL.into()];
+    }
+    setup.listen.clone()
+}
+
+async fn listen_for_peers(args: &Args, urls: &[String]) -> anyhow::Result<Vec<listen::Door>> {
+    if urls.is_empty() {
         return Ok(Vec::new());
     }
     let files = TlsFiles {
@@ -115,7 +130,7 @@ async fn listen_for_peers(args: &Args, setup: &Setup) -> anyhow::Result<Vec<list
     };
     let tls = listen::tls(&files, &[b"h2"])
         .context("--peer-cert-file, --peer-key-file, --peer-client-cert-auth and --peer-trusted-ca-file")?;
-    listen::open(&setup.listen, &[], tls).await.context("--listen-peer-urls")
+    listen::open(urls, &[], tls).await.context("--listen-peer-urls")
 }
 
 async fn serve_peers(

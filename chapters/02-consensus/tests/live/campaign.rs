@@ -125,10 +125,11 @@ async fn campaign(mut random: Random, load: Duration) {
     let written = watchers::written(&watched[0]);
     let done = history.operations.iter().filter(|o| o.answer().is_some()).count();
     let refused = history.operations.iter().filter(|o| o.is_refused()).count();
-    let snapshots: usize = all.iter().map(|n| machines.get(*n).log().matches("taken over").count()).sum();
+    let logs: String = all.iter().map(|n| machines.get(*n).log()).collect();
+    let (snapshots, full) = (logs.matches("taken over").count(), logs.matches("No space left").count());
     println!(
         "{} operations: {done} done, {refused} refused, the rest unknown; {} revisions; {snapshots} snapshots to \
-         members that lagged",
+         members that lagged; {full} times a member ended for want of space",
         history.operations.len(),
         written.last()
     );

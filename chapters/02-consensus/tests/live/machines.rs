@@ -103,6 +103,8 @@ pub struct Machine {
     holder: Child,
     member: Option<Child>,
     log: PathBuf,
+    /// Of the URLs at which members find each other.
+    scheme: &'static str,
 }
 
 pub struct Machines {
@@ -112,12 +114,16 @@ pub struct Machines {
 
 impl Machines {
     pub fn new(count: usize) -> Machines {
+        Machines::with_scheme(count, "http")
+    }
+
+    pub fn with_scheme(count: usize, scheme: &'static str) -> Machines {
         let root = tempfile::tempdir().expect("a directory");
         for bridge in ["peers", "clients"] {
             sh(&format!("ip link add {bridge} type bridge && ip link set {bridge} up"));
         }
         sh("ip addr add 10.77.2.254/24 dev clients");
-        let machines = (1..=count).map(|number| Machine::new(number, root.path())).collect();
+        let machines = (1..=count).map(|number| Machine::new(number, root.path(), scheme)).collect();
         Machines { machines, root }
     }
 
@@ -132,8 +138,9 @@ impl Machines {
 
     /// `m1=http://10.77.1.1:2380,…`
     pub fn initial_cluster(&self, numbers: &[usize]) -> String {
-        let members: Vec<String> = numbers.iter().map(|n| format!("m{n}={}", peer_url(*n))).collect();
-        members.join(",")
+        let scheme = self.machines[0].scheme;
+        let members = numbers.iter().map(|n| format!("m{n}={scheme}://10.77.1.{n}:2380"));
+        members.collect::<Vec<_>>().join(",")
     }
 
     /// What the members said last, for a test that failed.
@@ -173,7 +180,7 @@ pub fn endpoint(number: usize) -> String {
 }
 
 impl Machine {
-    fn new(number: usize, root: &Path) -> Machine {
+    fn new(number: usize, root: &Path, scheme: &'static str) -> Machine {
         let holder = Command::new("unshare").args(["--net", "sleep", "infinity"]).spawn().expect("unshare");
         let pid = holder.id();
         // The namespace is there when it is another than ours.
@@ -195,19 +202,19 @@ impl Machine {
         let dir = root.join(format!("disk{number}"));
         std::fs::create_dir(&dir).expect("a directory");
         sh(&format!("mount -t tmpfs -o size={DISK} tmpfs {}", dir.display()));
-        Machine { number, dir, holder, member: None, log: root.join(format!("log{number}")) }
+        Machine { number, dir, holder, member: None, log: root.join(format!("log{number}")), scheme }
     }
 
     /// Starts the member: `more` are arguments beside those that every start has.
     pub fn start(&mut self, more: &str) {
         assert!(self.member.is_none(), "machine {} has a member already", self.number);
-        let Machine { number, dir, .. } = self;
+        let Machine { number, dir, scheme, .. } = self;
         let words = format!(
-            "--name m{number} --data-dir {}/data --listen-client-urls http://{} --listen-peer-urls {} \
+            "--name m{number} --data-dir {}/data --listen-client-urls http://{} \
+             --listen-peer-urls {scheme}://10.77.1.{number}:2380 \
              --heartbeat-interval 50 --election-timeout 500 {more}",
             dir.display(),
-            endpoint(*number),
-            peer_url(*number)
+            endpoint(*number)
         );
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log).expect("a log");
         let mut command = Command::new("nsenter");

@@ -123,6 +123,18 @@ fn a_cluster_of_one_grows_to_three_and_shrinks_again() {
     assert_eq!(cluster.ctl(2, &["get", "a"]), "a\n3\n");
     cluster.ctl(2, &["member", "update", &second, &format!("--peer-urls={}", peer_url(2))]);
 
+    // Leases are the leader's to keep, whichever member is asked.
+    let granted = cluster.ctl(2, &["lease", "grant", "600"]);
+    let lease = granted.split_whitespace().nth(1).expect("an id").to_owned();
+    for machine in 1..=3 {
+        assert!(
+            cluster
+                .ctl(machine, &["lease", "keep-alive", "--once", &lease])
+                .contains("keepalived with TTL(600)")
+        );
+        assert!(cluster.ctl(machine, &["lease", "timetolive", &lease]).contains("granted with TTL(600s)"));
+    }
+
     let all = [endpoint(1), endpoint(2), endpoint(3)].join(",");
     let status = Command::new("etcdctl")
         .env("ETCDCTL_API", "3")
@@ -194,6 +206,43 @@ fn a_store_that_ran_alone_becomes_a_cluster() {
     cluster.eventually("its data on the other", |c| {
         c.try_ctl(2, &["get", "b"]).is_ok_and(|said| said == "b\n2\n")
     });
+}
+
+#[test]
+fn a_saved_store_is_restored_into_a_cluster_of_three() {
+    if !have_etcdctl() || !inside("membership::a_saved_store_is_restored_into_a_cluster_of_three") {
+        return;
+    }
+    let mut cluster = Cluster::of_one(4);
+    cluster.ctl(1, &["put", "b", "2"]);
+    let file = cluster.machines.root().join("saved").display().to_string();
+    cluster.ctl(1, &["snapshot", "save", &file]);
+    let known = cluster.machines.initial_cluster(&[2, 3, 4]);
+    for number in 2..=4 {
+        let dir = cluster.machines.get(number).dir.join("data").display().to_string();
+        let name = format!("m{number}");
+        restore(&file, &["--name", &name, "--data-dir", &dir, "--initial-cluster", &known]);
+        cluster.machines.get(number).start(&format!("--initial-cluster {known}"));
+    }
+    cluster.eventually("the new cluster", |c| c.try_ctl(3, &["get", "b"]).is_ok_and(|said| said == "b\n2\n"));
+    let fields = cluster.ctl(4, &["get", "b", "-w", "fields"]);
+    assert!(fields.contains("\"ModRevision\" : 3"), "revisions are what they were: {fields}");
+    cluster.ctl(4, &["put", "b", "3"]);
+    assert_eq!(cluster.ctl(1, &["get", "b"]), "b\n2\n", "the one that was saved is another cluster");
+    assert_eq!(cluster.ctl(2, &["get", "b"]), "b\n3\n");
+}
+
+fn restore(file: &str, words: &[&str]) {
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: consensus::RestoreArgs,
+    }
+    let args = Cli::try_parse_from([&["restore"], words].concat()).expect("arguments").args;
+    let saved = store::saved::read(file.as_ref(), false).expect("a saved store");
+    consensus::restore(&args, &saved.file.store, saved.file.applied).expect("restored");
 }
 
 /// Runs chapter 01 for a few writes.
