@@ -443,6 +443,13 @@ fn users_outlive_the_process_and_tokens_do_not() {
         kv.put(by(&fresh, put("b"))).await.expect("she may");
         let denied = kv.put(by(&fresh, put("a"))).await.expect_err("she may not");
         assert_eq!(denied.code(), Code::PermissionDenied);
+        // Of etcd 3.5, so there is nothing to compare it with.
+        let root = log_in(&channel, "root").await.expect("the password is the same");
+        let mut auth = AuthClient::new(channel);
+        let status = auth.auth_status(by(&root, AuthStatusRequest {})).await.expect("root may");
+        assert!(status.get_ref().enabled && status.get_ref().auth_revision > 1);
+        let denied = auth.auth_status(by(&fresh, AuthStatusRequest {})).await.expect_err("she may not");
+        assert_eq!(denied.code(), Code::PermissionDenied);
     });
 }
 
