@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use store::disk::{SnapshotFile, read_snapshot_file};
@@ -19,6 +20,9 @@ use crate::storage::decode_meta;
 use crate::view::Shared;
 use crate::wire::proto::{Answer, Batch, Call, ClusterInfo, Head, Nothing, Piece, peer_server, piece};
 use crate::wire::{self, Caller, MAX_MESSAGE_BYTES};
+
+/// Who sends a snapshot and falls silent keeps its place no longer than this.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// A snapshot that has come from the leader, whole and safe, but not yet this member's own.
 pub struct Arrived {
@@ -94,7 +98,7 @@ impl Incoming {
         tokio::fs::create_dir_all(&self.arrivals).await.map_err(failed)?;
         let mut out = tokio::fs::File::create(&file.0).await.map_err(failed)?;
         let mut left = size;
-        while let Some(Piece { piece }) = data.message().await? {
+        while let Some(Piece { piece }) = next(&mut data).await? {
             let Some(piece::Piece::Data(data)) = piece else {
                 return Err(malformed("a snapshot has one head".into()));
             };
@@ -121,6 +125,11 @@ impl Incoming {
     }
 }
 
+async fn next(pieces: &mut Streaming<Piece>) -> Result<Option<Piece>, Status> {
+    let piece = tokio::time::timeout(SILENCE, pieces.message()).await;
+    piece.map_err(|_| Status::deadline_exceeded("the snapshot does not go on"))?
+}
+
 #[tonic::async_trait]
 impl peer_server::Peer for Incoming {
     async fn messages(&self, call: Request<Streaming<Batch>>) -> Result<Response<Nothing>, Status> {
@@ -140,7 +149,7 @@ impl peer_server::Peer for Incoming {
         let busy = |_| Status::resource_exhausted("another snapshot is arriving");
         let _place = self.place.try_acquire().map_err(busy)?;
         let mut pieces = call.into_inner();
-        match pieces.message().await? {
+        match next(&mut pieces).await? {
             Some(Piece { piece: Some(piece::Piece::Head(head)) }) => self.receive(head, pieces).await?,
             _ => return Err(Status::invalid_argument("a snapshot begins with its head")),
         }

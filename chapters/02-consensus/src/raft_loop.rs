@@ -189,7 +189,7 @@ impl RaftLoop {
             Event::Asked(Ask::Snapshot(snapshot)) => self.begin_snapshot(snapshot)?,
             Event::Asked(Ask::Stop) => self.state.stop = true,
             Event::Message(message) => {
-                self.door.taken(message.len());
+                self.door.taken(&message);
                 if let Err(e) = self.member.handle_message(&message) {
                     debug!("a message was refused: {e}");
                 }

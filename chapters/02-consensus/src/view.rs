@@ -15,6 +15,8 @@ use crate::wire::Caller;
 
 /// Bytes of messages from other members that wait for the thread. More are dropped: they come again.
 const WAITING_BYTES: usize = 64 << 20;
+/// What a message takes beside its own bytes.
+const ENVELOPE_BYTES: usize = 128;
 
 /// Written by the raft thread alone.
 #[derive(Debug, Clone, Default)]
@@ -66,17 +68,17 @@ impl Door {
 
     /// A message of another member; it is dropped when there are too many.
     pub fn message(&self, message: Bytes) {
-        let bytes = message.len();
+        let bytes = message.len() + ENVELOPE_BYTES;
         if self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > WAITING_BYTES {
-            self.taken(bytes);
+            self.taken(&message);
             return;
         }
         self.tell(Event::Message(message));
     }
 
     /// A message has been handled.
-    pub fn taken(&self, bytes: usize) {
-        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    pub fn taken(&self, message: &Bytes) {
+        self.waiting_bytes.fetch_sub(message.len() + ENVELOPE_BYTES, Ordering::Relaxed);
     }
 
     /// What has a bound where it comes from: one for each call of a client, for each connection or for

@@ -206,6 +206,11 @@ fn a_store_that_ran_alone_becomes_a_cluster() {
     cluster.eventually("its data on the other", |c| {
         c.try_ctl(2, &["get", "b"]).is_ok_and(|said| said == "b\n2\n")
     });
+    // The directory is no other cluster's.
+    cluster.machines.get(1).kill();
+    cluster.machines.get(1).start(&format!("--initial-cluster {first} --initial-cluster-token another"));
+    assert!(!cluster.machines.get(1).wait(), "data of one cluster starts as another");
+    assert!(cluster.machines.get(1).log().contains("the data is of cluster"));
 }
 
 #[test]
