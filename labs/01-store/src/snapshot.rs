@@ -250,7 +250,7 @@ impl Place {
             Kind::Checkpoints => Some(Place::Checkpoints),
             Kind::Alarms => Some(Place::Alarms),
             Kind::Auth => Some(Place::Auth),
-            Kind::Records => Some(Place::Records),
+            Kind::Records | Kind::FirstRecords => Some(Place::Records),
             Kind::End => Some(Place::End),
             Kind::Segment | Kind::Entries | Kind::Raft => None,
         }

@@ -42,7 +42,9 @@ pub enum Kind {
     /// The start of a snapshot file.
     Snapshot = 3,
     Leases = 4,
-    Records = 5,
+    /// Records in the order of the first version: older than the compacted revision by key, then by
+    /// revision. Read, and not written any more.
+    FirstRecords = 5,
     /// A snapshot is complete.
     End = 6,
     /// In a snapshot: what others than the store keep with it. In a log: what they did. Chapter 02 has
@@ -54,22 +56,25 @@ pub enum Kind {
     Alarms = 10,
     /// Users and roles.
     Auth = 11,
+    /// Records by key.
+    Records = 12,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Kind> {
-        const KINDS: [Kind; 11] = [
+        const KINDS: [Kind; 12] = [
             Kind::Segment,
             Kind::Entries,
             Kind::Snapshot,
             Kind::Leases,
-            Kind::Records,
+            Kind::FirstRecords,
             Kind::End,
             Kind::Extra,
             Kind::Raft,
             Kind::Checkpoints,
             Kind::Alarms,
             Kind::Auth,
+            Kind::Records,
         ];
         KINDS.into_iter().find(|kind| *kind as u8 == byte)
     }
