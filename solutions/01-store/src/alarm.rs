@@ -57,12 +57,12 @@ impl Alarms {
         concerned.then_some(alarm)
     }
 
-    /// What must not be done while an alarm is raised: with a corrupt member nothing that writes, without
+    /// What must not be done while an alarm is raised: with a corrupt member nothing that writes keys, without
     /// space nothing that may need some. Etcd looks for puts only in the uppermost level of a
     /// transaction; we look everywhere.
     pub(crate) fn check(&self, command: &Command) -> Result<(), Error> {
         match command {
-            Command::Alarm { .. } | Command::LeaseCheckpoint { .. } => Ok(()),
+            Command::Alarm { .. } | Command::LeaseCheckpoint { .. } | Command::Auth(_) => Ok(()),
             _ if self.is_raised(AlarmKind::Corrupt) => Err(Error::Corrupt),
             Command::Put(_) | Command::LeaseGrant { .. } if self.is_raised(AlarmKind::NoSpace) => {
                 Err(Error::NoSpace)

@@ -215,7 +215,11 @@ impl Model {
         let raised = |kind| self.alarms.iter().any(|alarm| alarm.kind == kind);
         let grows = match command {
             Command::Put(_) | Command::LeaseGrant { .. } => true,
-            Command::Txn(txn) => format!("{txn:?}").contains("Put(Put {"),
+            Command::Txn(txn) => {
+                let mut found = Vec::new();
+                txn.success.iter().chain(&txn.failure).for_each(|op| writes(op, true, &mut found));
+                found.iter().any(|write| matches!(write, Write::Put(..)))
+            }
             _ => false,
         };
         let about = matches!(command, Command::Alarm { .. } | Command::LeaseCheckpoint { .. });
