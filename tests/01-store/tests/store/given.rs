@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::heart::types::KeyRange;
+use crate::heart::types::{KeyRange, Record, Revision};
 use crate::heart::{Command, crc};
 use crate::model::holds;
 use crate::random::{alarming, key};
@@ -11,6 +11,23 @@ use crate::random::{alarming, key};
 fn the_checksum_is_crc_32c() {
     assert_eq!(crc::update(0, b"123456789"), 0xe306_9283);
     assert_eq!(crc::update(crc::update(0, b"1234"), b"56789"), 0xe306_9283, "in parts as in one");
+}
+
+/// What the quota counts, and where a portion of history ends.
+#[test]
+fn a_record_costs_its_bytes_and_a_little_more() {
+    let record = |key: &[u8], value: Option<&[u8]>| Record {
+        key: key.into(),
+        value: value.map(Into::into),
+        revision: Revision { main: 2, sub: 0 },
+        create: 2,
+        version: 1,
+        lease: 0,
+    };
+    let little = record(b"", None).size();
+    assert!((1..200).contains(&little));
+    assert_eq!(record(&[1; 30], Some(&[2; 1000])).size(), little + 1030);
+    assert_eq!(record(&[1; 30], None).size(), little + 30);
 }
 
 proptest! {

@@ -2,10 +2,10 @@ use graded::graded;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
-use crate::heart::Error;
+use crate::heart::range::Range;
 use crate::heart::txn::{Compare, DeleteRange, Is, MAX_TXN_OPS, Op, Put, Target, Txn};
 use crate::heart::types::KeyRange;
-use crate::heart::{Command, Store};
+use crate::heart::{Answer, Command, Error, Store};
 use crate::model::{Model, writes_twice};
 use crate::random::{both, ops, simple, txn};
 use crate::script::run;
@@ -115,6 +115,73 @@ fn there_may_be_128_operations_of_a_kind_and_nesting_counts() {
     assert_eq!(nested.check(), Err(Error::TooManyOps), "one is spent on the outer transaction");
 }
 
+/// What is wrong whatever the store holds is said before anything is written to disk, wherever it stands.
+#[graded]
+fn a_request_that_cannot_be_is_refused_wherever_it_stands() {
+    let put = Put::new(*b"a", *b"1");
+    let delete = |key: &[u8]| DeleteRange { keys: KeyRange::single(key), prev_kv: false };
+    let cases = [
+        (Op::Put(Put::new(*b"", *b"1")), Err(Error::EmptyKey)),
+        (Op::Put(Put { ignore_value: true, ..put.clone() }), Err(Error::ValueProvided)),
+        (Op::Put(Put { ignore_value: true, ..Put::new(*b"a", *b"") }), Ok(())),
+        (Op::Put(Put { ignore_lease: true, lease: 7, ..put.clone() }), Err(Error::LeaseProvided)),
+        (Op::Put(Put { ignore_lease: true, ..put.clone() }), Ok(())),
+        (Op::Put(Put { lease: 7, ..put }), Ok(())),
+        (Op::Delete(delete(b"")), Err(Error::EmptyKey)),
+        (Op::Delete(delete(b"a")), Ok(())),
+        (Op::Range(Range::of(KeyRange::single(*b""))), Err(Error::EmptyKey)),
+        (Op::Range(Range::of(KeyRange::all())), Ok(())),
+    ];
+    for (op, expected) in cases {
+        match &op {
+            Op::Put(put) => assert_eq!(Command::Put(put.clone()).check(), expected),
+            Op::Delete(delete) => assert_eq!(Command::Delete(delete.clone()).check(), expected),
+            Op::Range(range) => assert_eq!(range.check(), expected),
+            Op::Txn(_) => {}
+        }
+        let success = Txn { success: vec![op.clone()], ..Default::default() };
+        let failure = Txn { failure: vec![op.clone()], ..Default::default() };
+        let nested = Txn { success: vec![Op::Txn(failure.clone())], ..Default::default() };
+        for txn in [success, failure, nested] {
+            assert_eq!(Command::Txn(txn).check(), expected, "{op:?}");
+        }
+    }
+    let compare = Compare { keys: KeyRange::single(*b""), is: Is::Equal, than: Target::Version(0) };
+    assert_eq!(Txn { compare: vec![compare], ..Default::default() }.check(), Err(Error::EmptyKey));
+}
+
+/// Reads need no disk and no consensus; whatever might write does.
+#[graded]
+fn a_transaction_reads_only_if_nothing_in_it_can_write() {
+    let txn = |success, failure| Txn { success, failure, ..Default::default() };
+    let get = || Op::Range(Range::of(KeyRange::all()));
+    assert!(txn(vec![], vec![]).is_read_only());
+    assert!(txn(vec![get()], vec![Op::Txn(txn(vec![get()], vec![]))]).is_read_only());
+    let put = Op::Put(Put::new(*b"a", *b"1"));
+    let delete = Op::Delete(DeleteRange { keys: KeyRange::single(*b"a"), prev_kv: false });
+    for write in [put, delete] {
+        assert!(!txn(vec![get(), write.clone()], vec![]).is_read_only());
+        assert!(
+            !txn(vec![], vec![write.clone()]).is_read_only(),
+            "it is not known yet which branch is taken"
+        );
+        assert!(!txn(vec![Op::Txn(txn(vec![], vec![write]))], vec![]).is_read_only());
+    }
+}
+
+/// The same transaction without what writes.
+fn reading(txn: Txn) -> Txn {
+    let keep = |ops: Vec<Op>| {
+        let ops = ops.into_iter().filter_map(|op| match op {
+            Op::Range(range) => Some(Op::Range(range)),
+            Op::Txn(txn) => Some(Op::Txn(reading(txn))),
+            Op::Put(_) | Op::Delete(_) => None,
+        });
+        ops.collect()
+    };
+    Txn { compare: txn.compare, success: keep(txn.success), failure: keep(txn.failure) }
+}
+
 /// So which branches are taken can be said before anything is written, and clashes can be refused.
 #[graded]
 fn compares_of_a_nested_transaction_look_at_the_store_before_all_of_it() {
@@ -157,6 +224,21 @@ proptest! {
         let txn = Txn { success: ops.clone(), ..Default::default() };
         let expected = if writes_twice(&ops) { Err(Error::DuplicateKey) } else { Ok(()) };
         prop_assert_eq!(txn.check(), expected);
+    }
+
+    /// Past the log, and with the same answer.
+    #[graded]
+    fn a_transaction_that_reads_is_answered_as_if_it_were_written(
+        history in proptest::collection::vec(simple(), 0..20),
+        txn in txn(),
+    ) {
+        let mut store = Store::new();
+        history.iter().filter(|c| c.check().is_ok()).for_each(|c| drop(store.apply(c)));
+        let txn = reading(txn);
+        let read = store.read_txn(&txn);
+        let applied = store.apply(&Command::Txn(txn));
+        prop_assert!(applied.events.is_empty());
+        prop_assert_eq!(read.map(Answer::Txn), applied.answer);
     }
 
     #[graded]
