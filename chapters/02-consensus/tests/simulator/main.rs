@@ -1,0 +1,114 @@
+//! The whole cluster in one thread, thousands of times.
+//!
+//! Each seed is a cluster of real cores (consensus, store, watch hub, leases, the formats on disk) on
+//! simulated machines, with clients, watchers and administrators, and with faults of many kinds. What
+//! clients saw must be linearizable, watchers must be told the history, in order, once, whole revisions at
+//! a time; members must agree on every entry; and when the faults end the cluster must come back.
+//!
+//! ```text
+//!   CORACLE_LONG=1       as many seeds as CI tries
+//!   CORACLE_SEEDS=100000 as many as one likes
+//!   CORACLE_SEED=17      this one, with its trace
+//! ```
+//!
+//! A seed that fails is made small first: faults, requests and time are left out as long as it fails.
+
+mod admin;
+mod clients;
+mod cluster;
+mod files;
+mod ledger;
+mod member;
+mod node;
+mod requests;
+mod state;
+mod watchers;
+mod words;
+
+use cluster::{Summary, run};
+use node::Sabotage;
+use requests::plan;
+
+const SEEDS: u64 = 200;
+const SEEDS_OF_CI: u64 = 2_000;
+/// A bug that is put back in must be found by then.
+const SEEDS_TO_A_BUG: u64 = 1_000;
+/// Runs that may be spent on making a failing one small.
+const SHRINKING: usize = 1_500;
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} should be a number, it is {text:?}")))
+}
+
+/// Makes the seed's failure small and tells it.
+fn explain(seed: u64, sabotage: Option<Sabotage>) -> String {
+    let small = plan(seed).shrink(SHRINKING, |plan| run(plan, sabotage, false).verdict.is_err());
+    let run = run(&small, sabotage, true);
+    let why = run.verdict.expect_err("it failed without a trace");
+    format!("{}\nseed {seed}: {why}\n", run.trace)
+}
+
+fn replay(seed: u64) -> String {
+    format!("again: CORACLE_SEED={seed} cargo test -p consensus --test simulator every_seed")
+}
+
+#[test]
+fn every_seed_is_linearizable_and_watchers_are_told_the_history() {
+    if let Some(seed) = number("CORACLE_SEED") {
+        match run(&plan(seed), None, true) {
+            run if run.verdict.is_err() => panic!("\n{}", explain(seed, None)),
+            run => println!("{}{:?}", run.trace, run.verdict),
+        }
+        return;
+    }
+    let long = std::env::var_os("CORACLE_LONG").is_some();
+    let count = number("CORACLE_SEEDS").unwrap_or(if long { SEEDS_OF_CI } else { SEEDS });
+    let start = std::time::Instant::now();
+    let mut all = Summary::default();
+    for seed in 0..count {
+        match run(&plan(seed), None, false).verdict {
+            Ok(summary) => all.add(&summary),
+            Err(_) => panic!("\n{}{}", explain(seed, None), replay(seed)),
+        }
+        if seed % 10_000 == 9_999 {
+            println!("{} seeds in {} s", seed + 1, start.elapsed().as_secs());
+        }
+    }
+    println!("{count} seeds in {:.1} s: {all:?}", start.elapsed().as_secs_f64());
+    // A run that does nothing finds nothing.
+    assert!(all.done * 2 > all.operations, "most of what clients want is done");
+    assert!(all.restored as u64 > count / 20, "members take over snapshots");
+    assert!(all.changes as u64 > count / 20, "members come and go");
+}
+
+#[test]
+fn a_seed_is_the_same_run_each_time() {
+    for seed in 0..20 {
+        let (once, again) = (run(&plan(seed), None, true), run(&plan(seed), None, true));
+        assert_eq!(once.verdict, again.verdict);
+        assert!(once.trace == again.trace, "seed {seed} is not the same twice");
+    }
+}
+
+/// The first seed that finds the bug, and what it says.
+fn find(sabotage: Sabotage) {
+    let found = (0..SEEDS_TO_A_BUG).find(|seed| run(&plan(*seed), Some(sabotage), false).verdict.is_err());
+    let seed = found.unwrap_or_else(|| panic!("{sabotage:?} was not found"));
+    println!("{sabotage:?} is found by seed {seed}:\n{}", explain(seed, Some(sabotage)));
+}
+
+#[test]
+fn an_answer_before_the_disk_has_it_is_found() {
+    find(Sabotage::AnswerBeforeSync);
+}
+
+#[test]
+fn a_request_that_is_applied_twice_is_found() {
+    find(Sabotage::ApplyTwice);
+}
+
+#[test]
+fn a_read_from_a_deposed_leader_is_found() {
+    find(Sabotage::ReadFromDeposed);
+}
