@@ -206,11 +206,12 @@ impl Cluster {
 
     /// Does what a member says, until it says nothing any more or its disk is slow.
     pub fn act(&mut self, id: MemberId) {
-        loop {
+        for round in 0.. {
             let actions = self.node(id).member.poll_actions();
             if actions.is_empty() {
                 return;
             }
+            assert!(round < 1000, "member {id} always has something to do: {actions:?}");
             let last = actions.len() - 1;
             for (at, action) in actions.into_iter().enumerate() {
                 self.trace.push(format!("{id}: {}", show(&action)));
