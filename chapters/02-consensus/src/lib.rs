@@ -64,6 +64,8 @@ pub mod record;
 mod restore;
 mod start;
 mod storage;
+#[cfg(test)]
+mod storage_tests;
 mod view;
 mod wire;
 
