@@ -150,6 +150,16 @@ fn a_cluster_of_one_grows_to_three_and_shrinks_again() {
     assert!(leader.is_some(), "some member leads");
     cluster.eventually("another leader", |c| c.ctl(2, &["endpoint", "status"]).contains("true"));
 
+    // A lease ends though another keeps its time now.
+    let granted = cluster.ctl(1, &["lease", "grant", "2"]);
+    let lease = granted.split_whitespace().nth(1).expect("an id").to_owned();
+    cluster.ctl(3, &["put", "--lease", &lease, "short", "lived"]);
+    let third_leads = (1..=3).any(|n| cluster.try_ctl(n, &["move-leader", &third]).is_ok());
+    assert!(third_leads, "the lead is given away again");
+    cluster.eventually("the end of the lease", |c| c.ctl(2, &["get", "short"]).is_empty());
+    let second_leads = (1..=3).any(|n| cluster.try_ctl(n, &["move-leader", &second]).is_ok());
+    assert!(second_leads, "and back");
+
     // The leader itself goes: its process ends, and what it might start again is told so.
     cluster.eventually("the removal", |c| c.try_ctl(1, &["member", "remove", &second]).is_ok());
     assert!(!cluster.machines.get(2).wait(), "a removed member ends with an error");
