@@ -27,6 +27,8 @@ use crate::wire::{etcd_member, status};
 
 /// etcd's `ReqTimeout` for an election timeout of a second.
 const TIMEOUT: Duration = Duration::from_secs(7);
+/// How long a member waits to hear itself of what the leader has done.
+const HEARSAY: Duration = Duration::from_millis(500);
 /// Between two attempts to reach whoever leads.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -137,6 +139,22 @@ impl Members {
         done.await.map_err(none)?
     }
 
+    /// Has the leader change the members, and waits until this member has heard of it: `heard` looks at
+    /// what it knows of the one in question.
+    async fn change(
+        &self,
+        id: MemberId,
+        ask: Ask,
+        heard: impl Fn(Option<&Peer>) -> bool,
+    ) -> Result<(), Status> {
+        self.at_leader(ask).await?;
+        let mut view = self.shared().view.clone();
+        let known = view.wait_for(|view| heard(view.members.iter().find(|peer| peer.id == id)));
+        // It is done in any case; and who is removed may not hear of it.
+        let _ = tokio::time::timeout(HEARSAY, known).await;
+        Ok(())
+    }
+
     async fn forward(&self, leader: MemberId, ask: Ask) -> Result<Bytes, Status> {
         let peer = self.shared().member(leader).ok_or_else(|| status(Error::NotLeader))?;
         let channel = self.channel_to(peer).await?;
@@ -225,21 +243,22 @@ impl Peers for Members {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let id = ids::member_id(&peer_urls, &self.token, Some(now));
         let peer = Peer { id, peer_urls, learner, ..Peer::default() };
-        self.at_leader(Ask::Add(peer.clone().into())).await?;
+        self.change(id, Ask::Add(peer.clone().into()), |known| known.is_some()).await?;
         Ok(etcd_member(peer))
     }
 
     async fn member_remove(&self, id: u64) -> Result<(), Status> {
-        self.at_leader(Ask::Remove(id)).await.map(drop)
+        self.change(id, Ask::Remove(id), |known| known.is_none()).await
     }
 
     async fn member_update(&self, id: u64, peer_urls: Vec<String>) -> Result<(), Status> {
-        let peer_urls = checked(peer_urls)?;
-        self.at_leader(Ask::Update(Peer { id, peer_urls, ..Peer::default() }.into())).await.map(drop)
+        let peer = Peer { id, peer_urls: checked(peer_urls)?, ..Peer::default() };
+        let urls = peer.peer_urls.clone();
+        self.change(id, Ask::Update(peer.into()), |known| known.is_some_and(|p| p.peer_urls == urls)).await
     }
 
     async fn member_promote(&self, id: u64) -> Result<(), Status> {
-        self.at_leader(Ask::Promote(id)).await.map(drop)
+        self.change(id, Ask::Promote(id), |known| known.is_some_and(|peer| !peer.learner)).await
     }
 
     async fn move_leader(&self, target: u64) -> Result<(), Status> {

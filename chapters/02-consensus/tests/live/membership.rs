@@ -63,10 +63,11 @@ impl Cluster {
         if learner {
             words.push("--learner");
         }
-        // As in etcd, not before every other member is heard of.
-        let mut said = String::new();
-        self.eventually("member add", |c| c.try_ctl(1, &words).map(|answer| said = answer).is_ok());
+        // As in etcd, not before every other member is heard of. Any member can be asked.
+        let (mut said, asked) = (String::new(), number - 1);
+        self.eventually("member add", |c| c.try_ctl(asked, &words).map(|answer| said = answer).is_ok());
         let id = said.split_whitespace().nth(1).expect("an id").to_owned();
+        assert!(said.contains(&format!("m{number}={}", peer_url(number))), "all members are told: {said}");
         let all: Vec<usize> = (1..=number).collect();
         let known = self.machines.initial_cluster(&all);
         let start =
