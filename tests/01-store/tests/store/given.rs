@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use crate::heart::range::Range;
+use crate::heart::txn::{DeleteRange, Op, Put, Txn};
 use crate::heart::types::{KeyRange, Record, Revision};
 use crate::heart::{Command, crc};
 use crate::model::holds;
@@ -28,6 +30,25 @@ fn a_record_costs_its_bytes_and_a_little_more() {
     assert!((1..200).contains(&little));
     assert_eq!(record(&[1; 30], Some(&[2; 1000])).size(), little + 1030);
     assert_eq!(record(&[1; 30], None).size(), little + 30);
+}
+
+/// Reads need no disk and no consensus; whatever might write does.
+#[test]
+fn a_transaction_reads_only_if_nothing_in_it_can_write() {
+    let txn = |success, failure| Txn { success, failure, ..Default::default() };
+    let get = || Op::Range(Range::of(KeyRange::all()));
+    assert!(txn(vec![], vec![]).is_read_only());
+    assert!(txn(vec![get()], vec![Op::Txn(txn(vec![get()], vec![]))]).is_read_only());
+    let put = Op::Put(Put::new(*b"a", *b"1"));
+    let delete = Op::Delete(DeleteRange { keys: KeyRange::single(*b"a"), prev_kv: false });
+    for write in [put, delete] {
+        assert!(!txn(vec![get(), write.clone()], vec![]).is_read_only());
+        assert!(
+            !txn(vec![], vec![write.clone()]).is_read_only(),
+            "it is not known yet which branch is taken"
+        );
+        assert!(!txn(vec![Op::Txn(txn(vec![], vec![write]))], vec![]).is_read_only());
+    }
 }
 
 proptest! {

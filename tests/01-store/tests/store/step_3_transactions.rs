@@ -150,25 +150,6 @@ fn a_request_that_cannot_be_is_refused_wherever_it_stands() {
     assert_eq!(Txn { compare: vec![compare], ..Default::default() }.check(), Err(Error::EmptyKey));
 }
 
-/// Reads need no disk and no consensus; whatever might write does.
-#[graded]
-fn a_transaction_reads_only_if_nothing_in_it_can_write() {
-    let txn = |success, failure| Txn { success, failure, ..Default::default() };
-    let get = || Op::Range(Range::of(KeyRange::all()));
-    assert!(txn(vec![], vec![]).is_read_only());
-    assert!(txn(vec![get()], vec![Op::Txn(txn(vec![get()], vec![]))]).is_read_only());
-    let put = Op::Put(Put::new(*b"a", *b"1"));
-    let delete = Op::Delete(DeleteRange { keys: KeyRange::single(*b"a"), prev_kv: false });
-    for write in [put, delete] {
-        assert!(!txn(vec![get(), write.clone()], vec![]).is_read_only());
-        assert!(
-            !txn(vec![], vec![write.clone()]).is_read_only(),
-            "it is not known yet which branch is taken"
-        );
-        assert!(!txn(vec![Op::Txn(txn(vec![], vec![write]))], vec![]).is_read_only());
-    }
-}
-
 /// The same transaction without what writes.
 fn reading(txn: Txn) -> Txn {
     let keep = |ops: Vec<Op>| {
