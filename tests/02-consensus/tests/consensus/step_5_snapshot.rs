@@ -95,6 +95,17 @@ fn the_state_is_that_of_the_store_s_own_index() {
     assert!(cluster.node(1).member.snapshot_meta(metas[2].index).is_ok(), "of the last one there is");
 }
 
+/// Entries that are kept for others are behind the snapshot: there is no state to begin with.
+#[graded]
+fn there_is_no_state_from_before_the_snapshot() {
+    let mut log = log();
+    log.compact(snapshot(10, 3), 5);
+    assert!(State::at(&log, 8).is_err(), "entry 8 is here, and the state before it is not");
+    assert_eq!(State::at(&log, 10).map(|meta| (meta.index, meta.term)), Ok((10, 3)));
+    assert_eq!(State::at(&log, 12).map(|meta| (meta.index, meta.term)), Ok((12, 4)));
+    assert!(State::at(&log, 13).is_err(), "nobody has appended it");
+}
+
 #[graded]
 fn a_member_starts_from_its_snapshot_and_the_log_behind_it() {
     let mut cluster = Cluster::with_leader(3);
@@ -136,6 +147,7 @@ fn who_is_far_behind_is_sent_a_snapshot() {
     cluster.take_trace();
     cluster.tick_all(15);
     assert_eq!(cluster.commands(3), ["a", "b", "c", "d"]);
+    assert!(!cluster.node(1).snapshot_wanted, "there is one, and no other is wanted");
     let trace = cluster.take_trace().join("\n");
     assert!(trace.contains("3: restore snapshot"), "the entries are gone:\n{trace}");
     let (written, restored) = (trace.find("snapshot 8"), trace.find("3: restore"));

@@ -159,6 +159,8 @@ fn a_voter_goes_only_if_the_rest_can_go_on() {
     assert_eq!(remove(some(), &[1], 3), Err(Error::NotEnoughStarted), "one of two");
     assert_eq!(remove(vec![peer(1), unstarted(2)], &[1], 2), Ok(()), "one of one");
     assert_eq!(remove(vec![peer(1), peer(2), learner(3)], &[1], 3), Ok(()), "a learner may always go");
+    let learning = vec![peer(1), peer(2), peer(3), learner(4)];
+    assert_eq!(remove(learning, &[1, 4], 4), Ok(()), "even when the voters are not well: it helps nobody");
     let five = (1..=5).map(peer).collect();
     assert_eq!(remove(five, &[1, 2, 3], 3), Err(Error::Unhealthy), "two of four");
 }
@@ -388,6 +390,9 @@ fn a_cluster_of_one_grows() {
     cluster.start(2, Disk::default(), &[]);
     cluster.tick_all(1);
     assert!(cluster.node(1).snapshot_wanted, "the one that there is does not know of member 2");
+    cluster.tick_all(3);
+    let wanted = cluster.trace.iter().filter(|line| line.contains("want")).count();
+    assert_eq!(wanted, 1, "asked once, until there is one");
     cluster.snapshot(1);
     cluster.tick_all(10);
     let published = cluster.change(2, publish(2));
