@@ -239,6 +239,10 @@ impl RaftLoop {
             if actions.is_empty() {
                 break;
             }
+            // Before anybody hears that they have changed: who was removed may be gone at once.
+            if actions.contains(&Action::Members) {
+                self.storage.note_commit(self.member.applied()).context("cannot write the log")?;
+            }
             for action in actions {
                 self.execute(action)?;
             }
@@ -280,10 +284,7 @@ impl RaftLoop {
             }
             Action::WantSnapshot => self.tell(JournalEvent::SnapshotWanted),
             Action::Standing(standing) => self.handle_standing(standing),
-            Action::Members => {
-                self.storage.note_commit(self.member.applied()).context("cannot write the log")?;
-                self.handle_members();
-            }
+            Action::Members => self.handle_members(),
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!   CORACLE_LONG=1       as many seeds as CI tries
-//!   CORACLE_SEEDS=100000 as many as one likes
+//!   CORACLE_SEEDS=100000 as many as one likes, or from one to another: 50000..100000
 //!   CORACLE_SEED=17      this one, with its trace
 //! ```
 //!
@@ -25,6 +25,8 @@ mod state;
 mod watchers;
 mod words;
 
+use std::ops::Range;
+
 use cluster::{Summary, run};
 use node::Sabotage;
 use requests::plan;
@@ -36,9 +38,20 @@ const SEEDS_TO_A_BUG: u64 = 1_000;
 /// Runs that may be spent on making a failing one small.
 const SHRINKING: usize = 1_500;
 
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} should be a number, it is {text:?}")))
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| panic!("{text:?} should be a number"))
+}
+
+/// Which seeds are to be tried.
+fn seeds() -> Range<u64> {
+    let long = std::env::var_os("CORACLE_LONG").is_some();
+    let Ok(wanted) = std::env::var("CORACLE_SEEDS") else {
+        return 0..if long { SEEDS_OF_CI } else { SEEDS };
+    };
+    match wanted.split_once("..") {
+        Some((from, to)) => number(from)..number(to),
+        None => 0..number(&wanted),
+    }
 }
 
 /// Makes the seed's failure small and tells it.
@@ -55,24 +68,24 @@ fn replay(seed: u64) -> String {
 
 #[test]
 fn every_seed_is_linearizable_and_watchers_are_told_the_history() {
-    if let Some(seed) = number("CORACLE_SEED") {
+    if let Ok(seed) = std::env::var("CORACLE_SEED") {
+        let seed = number(&seed);
         match run(&plan(seed), None, true) {
             run if run.verdict.is_err() => panic!("\n{}", explain(seed, None)),
             run => println!("{}{:?}", run.trace, run.verdict),
         }
         return;
     }
-    let long = std::env::var_os("CORACLE_LONG").is_some();
-    let count = number("CORACLE_SEEDS").unwrap_or(if long { SEEDS_OF_CI } else { SEEDS });
-    let start = std::time::Instant::now();
+    let (seeds, start) = (seeds(), std::time::Instant::now());
+    let count = seeds.end - seeds.start;
     let mut all = Summary::default();
-    for seed in 0..count {
+    for seed in seeds {
         match run(&plan(seed), None, false).verdict {
             Ok(summary) => all.add(&summary),
             Err(_) => panic!("\n{}{}", explain(seed, None), replay(seed)),
         }
         if seed % 10_000 == 9_999 {
-            println!("{} seeds in {} s", seed + 1, start.elapsed().as_secs());
+            println!("up to seed {seed} in {} s", start.elapsed().as_secs());
         }
     }
     println!("{count} seeds in {:.1} s: {all:?}", start.elapsed().as_secs_f64());

@@ -29,6 +29,11 @@ impl Node {
             }
             let actions = self.member.poll_actions();
             if !actions.is_empty() {
+                // Before anybody hears that they have changed: who was removed may be gone at once.
+                if actions.contains(&Action::Members) {
+                    let ops = self.files.note_commit(self.member.applied());
+                    self.ops(ops);
+                }
                 for action in actions {
                     self.plan(action, here);
                 }
@@ -247,9 +252,6 @@ impl Node {
                         .map(|p| format!("m{}{}", p.id - 1, if p.learner { " (learner)" } else { "" }));
                     format!("the members are {}", named.collect::<Vec<_>>().join(", "))
                 });
-                // Who is cut off, or the only one left, must not count by the old members after a crash.
-                let ops = self.files.note_commit(self.member.applied());
-                self.ops(ops);
                 self.handle_members();
             }
         }
