@@ -35,6 +35,9 @@ const SEEDS: u64 = 200;
 const SEEDS_OF_CI: u64 = 2_000;
 /// A bug that is put back in must be found by then.
 const SEEDS_TO_A_BUG: u64 = 1_000;
+/// Lines of a trace that are shown.
+const HEAD: usize = 500;
+const TAIL: usize = 100;
 /// Runs that may be spent on making a failing one small.
 const SHRINKING: usize = 1_500;
 
@@ -59,7 +62,15 @@ fn explain(seed: u64, sabotage: Option<Sabotage>) -> String {
     let small = plan(seed).shrink(SHRINKING, |plan| run(plan, sabotage, false).verdict.is_err());
     let run = run(&small, sabotage, true);
     let why = run.verdict.expect_err("it failed without a trace");
-    format!("{}\nseed {seed}: {why}\n", run.trace)
+    format!("{}\nseed {seed}: {why}\n", readable(&run.trace))
+}
+
+/// A cluster that does not come back tries for a long time: its middle says nothing.
+fn readable(trace: &str) -> String {
+    let lines: Vec<&str> = trace.lines().collect();
+    let Some(left_out) = lines.len().checked_sub(HEAD + TAIL) else { return trace.to_string() };
+    let (head, tail) = (lines[..HEAD].join("\n"), lines[HEAD + left_out..].join("\n"));
+    format!("{head}\n… {left_out} lines …\n{tail}\n")
 }
 
 fn replay(seed: u64) -> String {
