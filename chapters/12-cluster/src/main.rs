@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use cluster::control::{Client, Request};
 use cluster::home::Home;
 use cluster::{down, enter, guard, images, init, logs, pause, sandbox, status, up, web};
+use store::cli::StoreCommand;
 
 /// The store's requests are made on one thread and written on another; the system's allocator is slow at
 /// that.
@@ -55,7 +56,7 @@ enum Command {
     },
 
     /// The store: etcd's v3 API, on one node or several
-    Store(consensus::Args),
+    Store(StoreCommand<consensus::Args, consensus::RestoreArgs>),
     /// The API server: the only way to the store
     Apiserver(apiserver::Args),
     /// Chooses a node for each pod
@@ -154,7 +155,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Image(verb) => images::run(&Home::open(wish)?, verb)?,
         Command::Kubeconfig => println!("{}", Home::existing(wish)?.kubeconfig().display()),
         Command::Etcdctl { arguments } => return etcdctl(&Home::existing(wish)?, &arguments),
-        Command::Store(args) => on_one_thread(consensus::run(args))?,
+        Command::Store(StoreCommand { serve, verb: None }) => on_one_thread(consensus::run(serve))?,
+        Command::Store(StoreCommand { verb: Some(verb), .. }) => {
+            on_one_thread(store::cli::run_verb(verb, consensus::restore))?;
+        }
         Command::Apiserver(args) => on_two_threads(apiserver::run(args))?,
         Command::Scheduler(args) => on_one_thread(scheduler::run(args))?,
         Command::ControllerManager(args) => on_one_thread(controllers::run(args))?,
