@@ -56,7 +56,7 @@ enum Command {
     },
 
     /// The store: etcd's v3 API, on one node or several
-    Store(StoreCommand<consensus::Args, consensus::RestoreArgs>),
+    Store(Box<StoreCommand<consensus::Args, consensus::RestoreArgs>>),
     /// The API server: the only way to the store
     Apiserver(apiserver::Args),
     /// Chooses a node for each pod
@@ -155,10 +155,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Image(verb) => images::run(&Home::open(wish)?, verb)?,
         Command::Kubeconfig => println!("{}", Home::existing(wish)?.kubeconfig().display()),
         Command::Etcdctl { arguments } => return etcdctl(&Home::existing(wish)?, &arguments),
-        Command::Store(StoreCommand { serve, verb: None }) => on_one_thread(consensus::run(serve))?,
-        Command::Store(StoreCommand { verb: Some(verb), .. }) => {
-            on_one_thread(store::cli::run_verb(verb, consensus::restore))?;
-        }
+        Command::Store(command) => match command.verb {
+            None => on_one_thread(consensus::run(command.serve))?,
+            Some(verb) => on_one_thread(store::cli::run_verb(verb, consensus::restore))?,
+        },
         Command::Apiserver(args) => on_two_threads(apiserver::run(args))?,
         Command::Scheduler(args) => on_one_thread(scheduler::run(args))?,
         Command::ControllerManager(args) => on_one_thread(controllers::run(args))?,
