@@ -305,7 +305,7 @@ impl<'a> Cluster<'a> {
         let members = node.member.members();
         // Who was added or removed without an answer is known now.
         self.machines = members.iter().map(|peer| machine_of(peer.id)).collect();
-        let (applied, hash) = (node.state.applied, hash(node));
+        let (applied, hash) = (node.member.applied(), hash(node));
         // Nothing comes from who never became a member, or is none any more.
         for watcher in 0..self.watchers.len() {
             let lost = (0..MACHINES).find(|m| self.watchers[watcher].is_at(*m) && !self.machines.contains(m));
@@ -317,8 +317,8 @@ impl<'a> Cluster<'a> {
             let Some(node) = self.world.process(*machine) else {
                 return Some(format!("m{machine} is down"));
             };
-            if (node.state.applied, self::hash(node)) != (applied, hash) {
-                let behind = node.state.applied;
+            if (node.member.applied(), self::hash(node)) != (applied, hash) {
+                let behind = node.member.applied();
                 return Some(format!("m{machine} has applied {behind}, m{leader} {applied}"));
             }
         }
