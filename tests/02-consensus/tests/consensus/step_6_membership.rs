@@ -200,6 +200,7 @@ fn a_member_is_replaced_while_the_cluster_works() {
     cluster.settle();
     cluster.tick_all(1);
     assert!(cluster.node(1).changed.contains(&removed));
+    assert_eq!(cluster.node(1).member.removed(), [3], "who knocks later is told so");
     let ids = |cluster: &mut Cluster, id| -> Vec<MemberId> {
         cluster.node(id).member.members().iter().map(|peer| peer.id).collect()
     };
