@@ -42,6 +42,7 @@ pub mod disk;
 pub mod faults;
 pub mod history;
 pub mod judge;
+mod machine;
 pub mod network;
 pub mod plan;
 pub mod process;

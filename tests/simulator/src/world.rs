@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::disk::{Disk, Sync};
+use crate::disk::Sync;
 use crate::faults::{Fault, Planned};
+use crate::machine::{Crash, Machine};
 use crate::network::{Fate, Network};
 use crate::process::{Here, Input, NotStarted, Output, Process};
 use crate::queue::Queue;
@@ -54,47 +55,6 @@ pub struct World<P: Process> {
     pub trace: Trace,
 }
 
-struct Machine<P: Process> {
-    setup: Option<P::Setup>,
-    disk: Disk,
-    process: Option<P>,
-    /// Rises at each start: what was meant for an earlier process is not for this one.
-    life: u64,
-    random: Random,
-    clock: Clock,
-    paused: bool,
-    held: Vec<Input<P>>,
-    crash: Option<Crash>,
-    slow_disk_us: u64,
-    /// Syncs end in the order in which they began.
-    disk_busy_until_us: u64,
-}
-
-#[derive(Clone, Copy)]
-struct Crash {
-    outputs_left: u64,
-    power: bool,
-    down_us: u64,
-}
-
-/// Starts at an hour of its own, and runs at its own pace.
-#[derive(Debug, Clone, Copy)]
-struct Clock {
-    since_us: u64,
-    showed_us: u64,
-    per_mille: u64,
-}
-
-impl Clock {
-    fn at(&self, now_us: u64) -> u64 {
-        self.showed_us + (now_us - self.since_us) * self.per_mille / 1000
-    }
-
-    fn set(&mut self, now_us: u64, by_us: u64, per_mille: u64) {
-        *self = Clock { since_us: now_us, showed_us: self.at(now_us) + by_us, per_mille };
-    }
-}
-
 enum Event<P: Process> {
     Input { machine: usize, life: Option<u64>, input: Input<P> },
     Synced { machine: usize, life: u64, sync: Sync, token: u64 },
@@ -132,10 +92,6 @@ impl<P: Process> World<P> {
 
     pub fn now_us(&self) -> u64 {
         self.queue.now_us()
-    }
-
-    pub fn disk(&self, machine: usize) -> &Disk {
-        &self.machines[machine].disk
     }
 
     /// `None` while the machine is down.
@@ -475,25 +431,6 @@ impl<P: Process> World<P> {
             let at_us = self.now_us() + self.network.time_us();
             let (life, input) = (Some(self.machines[from].life), Input::Unreachable { to });
             self.queue.put(at_us, Event::Input { machine: from, life, input });
-        }
-    }
-}
-
-impl<P: Process> Machine<P> {
-    fn new(mut random: Random) -> Self {
-        let showed_us = random.below(1_000_000_000);
-        Machine {
-            setup: None,
-            disk: Disk::default(),
-            process: None,
-            life: 0,
-            random,
-            clock: Clock { since_us: 0, showed_us, per_mille: 1000 },
-            paused: false,
-            held: Vec::new(),
-            crash: None,
-            slow_disk_us: 0,
-            disk_busy_until_us: 0,
         }
     }
 }
