@@ -159,6 +159,8 @@ fn a_voter_goes_only_if_the_rest_can_go_on() {
     assert_eq!(remove(some(), &[1], 3), Err(Error::NotEnoughStarted), "one of two");
     assert_eq!(remove(vec![peer(1), unstarted(2)], &[1], 2), Ok(()), "one of one");
     assert_eq!(remove(vec![peer(1), peer(2), learner(3)], &[1], 3), Ok(()), "a learner may always go");
+    let four = vec![peer(1), peer(2), peer(3), unstarted(4)];
+    assert_eq!(remove(four, &[1, 2, 3], 3), Ok(()), "two of three have started, and are there");
     let learning = vec![peer(1), peer(2), peer(3), learner(4)];
     assert_eq!(remove(learning, &[1, 4], 4), Ok(()), "even when the voters are not well: it helps nobody");
     let five = (1..=5).map(peer).collect();
