@@ -60,6 +60,26 @@ pub fn range(r: &etcd::RangeRequest) -> Range {
     }
 }
 
+/// A number that stands for no order would end a real etcd 3.4; later ones answer so.
+pub fn check_sort(r: &etcd::RangeRequest) -> Result<(), Status> {
+    use etcd::range_request::{SortOrder as Order, SortTarget as By};
+    if Order::try_from(r.sort_order).is_err() || By::try_from(r.sort_target).is_err() {
+        return Err(Status::invalid_argument("etcdserver: invalid sort option"));
+    }
+    Ok(())
+}
+
+/// The same for all reads of a transaction.
+pub fn check_sorts(r: &etcd::TxnRequest) -> Result<(), Status> {
+    use etcd::request_op::Request;
+    let ops = r.success.iter().chain(&r.failure);
+    ops.filter_map(|op| op.request.as_ref()).try_for_each(|op| match op {
+        Request::RequestRange(range) => check_sort(range),
+        Request::RequestTxn(txn) => check_sorts(txn),
+        Request::RequestPut(_) | Request::RequestDeleteRange(_) => Ok(()),
+    })
+}
+
 pub fn put(r: &etcd::PutRequest) -> Put {
     Put {
         key: Arc::from(&*r.key),

@@ -27,11 +27,20 @@ pub trait Peers: Send + Sync + 'static {
     fn is_learner(&self) -> bool;
 }
 
-const ALONE: &str = "this store is a cluster of one: members cannot be changed";
+const ALONE: &str = "this store knows no other members: chapter 02's does";
 
 /// No other members.
 pub struct Alone {
     pub myself: etcd::Member,
+}
+
+impl Alone {
+    fn refuse(&self, id: u64) -> Result<(), Status> {
+        if id == self.myself.id {
+            return Err(Status::unimplemented(ALONE));
+        }
+        Err(Status::not_found("etcdserver: member not found"))
+    }
 }
 
 #[tonic::async_trait]
@@ -44,16 +53,16 @@ impl Peers for Alone {
         Err(Status::unimplemented(ALONE))
     }
 
-    async fn member_remove(&self, _id: u64) -> Result<(), Status> {
-        Err(Status::unimplemented(ALONE))
+    async fn member_remove(&self, id: u64) -> Result<(), Status> {
+        self.refuse(id)
     }
 
-    async fn member_update(&self, _id: u64, _peer_urls: Vec<String>) -> Result<(), Status> {
-        Err(Status::unimplemented(ALONE))
+    async fn member_update(&self, id: u64, _peer_urls: Vec<String>) -> Result<(), Status> {
+        self.refuse(id)
     }
 
-    async fn member_promote(&self, _id: u64) -> Result<(), Status> {
-        Err(Status::unimplemented(ALONE))
+    async fn member_promote(&self, id: u64) -> Result<(), Status> {
+        self.refuse(id)
     }
 
     async fn move_leader(&self, target: u64) -> Result<(), Status> {

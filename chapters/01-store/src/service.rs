@@ -123,6 +123,7 @@ impl kv_server::Kv for Service {
         }
         let range = convert::range(call.get_ref());
         range.check().map_err(status)?;
+        convert::check_sort(call.get_ref())?;
         let (range, caller, serializable) = (Box::new(range), caller(&call), call.get_ref().serializable);
         let read = |reply| Request::Read(Read::Range { range, caller, serializable, reply });
         let answer = self.ask(read).await??;
@@ -151,6 +152,7 @@ impl kv_server::Kv for Service {
     async fn txn(&self, call: Call<etcd::TxnRequest>) -> Answered<etcd::TxnResponse> {
         let (caller, call) = (caller(&call), call.into_inner());
         let txn = convert::txn(&call, self.limits.txn_ops).map_err(status)?;
+        convert::check_sorts(&call)?;
         if txn.is_read_only() {
             txn.check().map_err(status)?;
             let (bytes, serializable) = (call.encoded_len(), convert::is_serializable(&call));

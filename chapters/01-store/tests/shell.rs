@@ -2,10 +2,14 @@
 
 #[path = "shell/auth.rs"]
 mod auth;
+#[path = "shell/beside.rs"]
+mod beside;
 #[path = "shell/crash.rs"]
 mod crash;
 #[path = "shell/etcdctl.rs"]
 mod etcdctl;
+#[path = "shell/full_disk.rs"]
+mod full_disk;
 #[path = "shell/mirror.rs"]
 mod mirror;
 #[path = "shell/recovery.rs"]

@@ -1,7 +1,7 @@
 //! `kill -9` under load, again and again.
 
 use std::net::TcpListener;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use crate::support::{Random, args, connect, runtime};
 
-const SERVER: &str = "STORE_TEST_SERVER";
+pub const SERVER: &str = "STORE_TEST_SERVER";
 const ROUNDS: u64 = 25;
 const WRITERS: usize = 8;
 /// Enough bytes in all for snapshots and new log files on the way.
@@ -32,6 +32,14 @@ fn the_server_process() {
     std::process::exit(1);
 }
 
+/// The descriptor outlives exec.
+pub fn keep_open(fd: RawFd) -> std::io::Result<()> {
+    // SAFETY: the caller has it open.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))?;
+    Ok(())
+}
+
 struct Process(Child);
 
 impl Process {
@@ -42,14 +50,7 @@ impl Process {
         command.env(SERVER, format!("--data-dir {} --listen-fd {fd}", dir.display()));
         command.stdout(Stdio::null()).stderr(Stdio::inherit());
         // SAFETY: between fork and exec it only clears a flag of a descriptor that is open.
-        unsafe {
-            command.pre_exec(move || {
-                let fd = std::os::fd::BorrowedFd::borrow_raw(fd);
-                let none = nix::fcntl::FdFlag::empty();
-                nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(none))?;
-                Ok(())
-            });
-        }
+        unsafe { command.pre_exec(move || keep_open(fd)) };
         Process(command.spawn().expect("a server"))
     }
 
