@@ -60,6 +60,7 @@ pub mod cli;
 mod cluster_service;
 mod codec;
 mod compactor;
+mod connection;
 mod convert;
 pub mod dial;
 pub mod disk;
