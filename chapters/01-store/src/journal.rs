@@ -12,7 +12,7 @@
 //! which it comes, and answers what it has proposed itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -50,6 +50,18 @@ pub struct Standing {
     pub term: AtomicU64,
     /// 0 when none is known.
     pub leader: AtomicU64,
+    /// Index of the last command that the loop was given, and of the last entry that had its turn, which may
+    /// be none for the loop: a change of members. 0 where only the loop counts. The first is written first.
+    pub given: AtomicU64,
+    pub turned: AtomicU64,
+}
+
+impl Standing {
+    /// How far the log is applied, if the loop has applied so many commands.
+    pub fn applied(&self, commands: u64) -> u64 {
+        let turned = self.turned.load(Ordering::Acquire);
+        if commands >= self.given.load(Ordering::Acquire) { commands.max(turned) } else { commands }
+    }
 }
 
 /// From the loop to the journal. Proposals and reads draw their numbers from one sequence, which

@@ -4,7 +4,7 @@
 //! larger the batches (group commit).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as queue;
 use std::thread::JoinHandle;
 
@@ -71,7 +71,7 @@ pub fn open(dir: &std::path::Path, member: u64) -> anyhow::Result<Opened> {
 
     let log_bytes = log.bytes();
     let standing =
-        Standing { alone: AtomicBool::new(true), term: AtomicU64::new(TERM), leader: AtomicU64::new(member) };
+        Standing { alone: true.into(), term: TERM.into(), leader: member.into(), ..Standing::default() };
     let (asks, queue) = queue::channel();
     let (events, received) = mpsc::channel(EVENTS);
     let thread = LogThread {

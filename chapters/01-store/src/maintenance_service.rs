@@ -58,6 +58,7 @@ impl maintenance_server::Maintenance for Service {
         let status = self.server_status().await?;
         let answers = self.answers();
         let leader = self.identity.leader();
+        let applied = self.identity.standing.applied(status.applied);
         let no_leader = (leader == 0).then(|| "etcdserver: no leader".to_owned());
         let alarms = status.alarms.iter().map(|alarm| {
             let etcd::AlarmMember { member_id, .. } = alarm_member(alarm);
@@ -68,9 +69,9 @@ impl maintenance_server::Maintenance for Service {
             version: VERSION.into(),
             db_size: status.disk_bytes as i64,
             leader,
-            raft_index: status.applied,
+            raft_index: applied,
             raft_term: answers.raft_term,
-            raft_applied_index: status.applied,
+            raft_applied_index: applied,
             errors: no_leader.into_iter().chain(alarms).collect(),
             db_size_in_use: status.data_bytes as i64,
             is_learner: self.peers.is_learner(),

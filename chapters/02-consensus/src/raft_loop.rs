@@ -247,6 +247,8 @@ impl RaftLoop {
                 self.execute(action)?;
             }
         }
+        self.standing.given.store(self.state.given, Ordering::Release);
+        self.standing.turned.store(self.member.applied(), Ordering::Release);
         self.answer_reads();
         self.consider_alone();
         Ok(())
