@@ -9,7 +9,6 @@ use store::disk::Dir;
 use store::journal::{Ask, Journal, Opened, Standing};
 use store::listen::{self, TlsFiles};
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::info;
@@ -47,15 +46,7 @@ const JOIN_PAUSE: Duration = Duration::from_millis(500);
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    serve(args, async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-    .await
+    serve(args, store::listen::told_to_stop()?).await
 }
 
 /// Serves until `stop` is ready. An error means that the member could not start, that its disk failed,
