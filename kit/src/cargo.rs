@@ -29,6 +29,8 @@ pub struct Artifact {
     pub executable: PathBuf,
     /// The folder of its package.
     pub folder: PathBuf,
+    /// It runs tests.
+    pub is_test: bool,
 }
 
 /// The message of cargo's that matters here; it has many more fields.
@@ -38,6 +40,7 @@ struct Message {
     executable: Option<PathBuf>,
     manifest_path: Option<PathBuf>,
     target: Option<Target>,
+    profile: Option<Profile>,
     message: Option<Said>,
 }
 
@@ -53,6 +56,11 @@ struct Said {
 #[derive(Deserialize)]
 struct Target {
     name: String,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
 }
 
 /// Something that the compiler has to say about the code of one package.
@@ -124,7 +132,10 @@ pub fn build_quietly(place: &Place, args: &[&str], colour: bool, now: &mut dyn F
 
 /// The program `coracle`, built; `mine` names the chapters whose core is the student's.
 pub fn build_coracle(place: &Place, release: bool, mine: &[String]) -> Result<PathBuf> {
-    let mut args = vec!["build", "--package", "cluster"];
+    // With the student's cores it has a name of its own, lest a build without them takes its place
+    // before it is started.
+    let name = if mine.is_empty() { "coracle" } else { "coracle-mine" };
+    let mut args = vec!["build", "--package", "cluster", "--bin", name];
     let features = mine.iter().map(|number| format!("lab-{number}")).collect::<Vec<_>>().join(",");
     if !features.is_empty() {
         args.extend(["--features", &features]);
@@ -133,7 +144,7 @@ pub fn build_coracle(place: &Place, release: bool, mine: &[String]) -> Result<Pa
         args.push("--release");
     }
     let artifacts = build(place, &args)?;
-    let coracle = artifacts.into_iter().find(|artifact| artifact.target == "coracle");
+    let coracle = artifacts.into_iter().find(|artifact| artifact.target == name);
     Ok(coracle.context("cargo did not name the program that it built")?.executable)
 }
 
@@ -146,6 +157,7 @@ fn artifacts(messages: &str) -> Vec<Artifact> {
                 target: message.target?.name,
                 executable: message.executable?,
                 folder: message.manifest_path.as_deref().and_then(Path::parent)?.to_owned(),
+                is_test: message.profile.is_some_and(|profile| profile.test),
             })
         })
         .collect()
@@ -174,10 +186,11 @@ mod tests {
         let messages = r#"
             {"reason":"compiler-artifact","manifest_path":"/w/a/Cargo.toml","target":{"name":"a"},"executable":null}
             not json
-            {"reason":"compiler-artifact","manifest_path":"/w/b/Cargo.toml","target":{"name":"b"},"executable":"/t/b"}
+            {"reason":"compiler-artifact","manifest_path":"/w/b/Cargo.toml","target":{"name":"b"},"profile":{"test":true},"executable":"/t/b"}
             {"reason":"build-finished","success":true}
         "#;
-        let expected = Artifact { target: "b".into(), executable: "/t/b".into(), folder: "/w/b".into() };
+        let expected =
+            Artifact { target: "b".into(), executable: "/t/b".into(), folder: "/w/b".into(), is_test: true };
         assert_eq!(artifacts(messages), [expected]);
     }
 

@@ -16,6 +16,7 @@
 
 mod bench;
 mod book;
+mod bounded;
 mod cargo;
 mod chapters;
 mod cluster;
@@ -30,12 +31,12 @@ mod mutants;
 mod needs;
 mod oracle;
 mod place;
+mod python;
 mod say;
 mod setup;
 mod stage;
 mod student;
 mod test;
-mod test_log;
 mod up;
 mod verify;
 

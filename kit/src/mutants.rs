@@ -36,9 +36,6 @@ const MEMORY: u64 = 4 << 30;
 /// Of the viable mutants, not counting those that change nothing.
 const WANTED_PER_CENT: usize = 95;
 
-/// Of a suite, what judges: the graded tests, and those of what students are given.
-const JUDGES: [&str; 5] = ["--test", "*", "--", "step_", "given"];
-
 #[derive(clap::Args)]
 pub struct Args {
     /// A chapter: 5, 05-scheduler
@@ -46,6 +43,9 @@ pub struct Args {
     /// A part of the mutants, for a sample: 0/8 is the first of eight
     #[arg(long, value_name = "K/N")]
     shard: Option<String>,
+    /// Those whose place or change matches, such as `selection.rs.*of_name`
+    #[arg(long, value_name = "REGEX")]
+    only: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -98,8 +98,10 @@ pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
     if let Some(shard) = &args.shard {
         command.args(["--shard", shard, "--sharding=round-robin"]);
     }
-    // The other tests may need programs that a machine lacks.
-    command.arg("--").args(JUDGES);
+    for regex in &args.only {
+        command.args(["--re", regex]);
+    }
+    command.arg("--").args(judges(&chapter));
     let status = command.status().context("cannot run cargo mutants")?;
     let outcomes = output.join("mutants.out/outcomes.json");
     // 2: some were missed; 3: some ran out of time. Anything else did not get as far.
@@ -109,7 +111,13 @@ pub fn run(place: &Place, args: &Args) -> Result<ExitCode> {
     let text = fs::read_to_string(&outcomes).with_context(|| outcomes.display().to_string())?;
     let solution = stage.root.join("mutants/solutions").join(&chapter.name);
     let mutants = read(&text, &solution)?;
-    report(&chapter, &mutants, &known, args.shard.is_some())
+    report(&chapter, &mutants, &known, args.shard.is_some() || !args.only.is_empty())
+}
+
+/// Of a suite, what judges: the program of the graded tests, which has those of what students are given
+/// too. Others of a suite may need what a machine lacks.
+fn judges(chapter: &Chapter) -> [String; 2] {
+    ["--test".to_owned(), chapter.package.replace('-', "_")]
 }
 
 /// Runs the suite on the solution as it is; the seconds that a mutant's tests may take.
@@ -119,7 +127,7 @@ fn unchanged(place: &Place, chapter: &Chapter, stage: &Stage) -> Result<u64> {
         let mut command = crate::cargo::command(place);
         limit(&mut command, stage);
         command.current_dir(&stage.root).args(["test", "--quiet", "--package", &package]).args(more);
-        say::run(command.args(JUDGES)).context("the suite does not pass on the solution as it is")
+        say::run(command.args(judges(chapter))).context("the suite does not pass on the solution as it is")
     };
     suite(&["--no-run"])?;
     let start = Instant::now();

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::client::WantsClientCert;
+use rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -24,9 +25,18 @@ pub struct ClientFiles {
 #[derive(Debug, Clone, Copy)]
 pub enum Clients<'a> {
     Anybody,
-    /// A certificate of this authority, or none; a wrong one ends the handshake.
-    MayShow(&'a Path),
+    /// A certificate of one of these authorities, or none; a wrong one ends the handshake.
+    MayShow(&'a [&'a Path]),
     MustShow(&'a Path),
+}
+
+/// Checks certificates of clients that one of these authorities has signed.
+pub fn verifier(authorities: &[&Path]) -> anyhow::Result<ClientCertVerifierBuilder> {
+    let mut all = RootCertStore::empty();
+    for authority in authorities {
+        all.roots.extend(roots(authority)?.roots);
+    }
+    Ok(WebPkiClientVerifier::builder_with_provider(Arc::new(all), provider()))
 }
 
 pub fn server_config(
@@ -36,16 +46,12 @@ pub fn server_config(
     alpn: &[&[u8]],
 ) -> anyhow::Result<ServerConfig> {
     let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-    let verifier = |ca| {
-        let roots = Arc::new(roots(ca)?);
-        anyhow::Ok(WebPkiClientVerifier::builder_with_provider(roots, provider()))
-    };
     let builder = match clients {
         Clients::Anybody => builder.with_no_client_auth(),
-        Clients::MayShow(ca) => {
-            builder.with_client_cert_verifier(verifier(ca)?.allow_unauthenticated().build()?)
+        Clients::MayShow(cas) => {
+            builder.with_client_cert_verifier(verifier(cas)?.allow_unauthenticated().build()?)
         }
-        Clients::MustShow(ca) => builder.with_client_cert_verifier(verifier(ca)?.build()?),
+        Clients::MustShow(ca) => builder.with_client_cert_verifier(verifier(&[ca])?.build()?),
     };
     let config = builder.with_single_cert(certificates(cert)?, private_key(key)?);
     let mut config = config.with_context(|| format!("{} and {}", cert.display(), key.display()))?;
@@ -57,9 +63,27 @@ pub fn server_config(
 pub fn client_config(files: &ClientFiles, alpn: &[&[u8]]) -> anyhow::Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     let builder = match &files.ca {
-        Some(ca) => builder.with_root_certificates(roots(ca)?),
+        Some(ca) => return client_config_with(roots(ca)?, files, alpn),
         None => builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider()))),
     };
+    identified(builder, files, alpn)
+}
+
+/// The same, with authorities that stand in no file.
+pub fn client_config_with(
+    roots: RootCertStore,
+    files: &ClientFiles,
+    alpn: &[&[u8]],
+) -> anyhow::Result<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    identified(builder.with_root_certificates(roots), files, alpn)
+}
+
+fn identified(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    files: &ClientFiles,
+    alpn: &[&[u8]],
+) -> anyhow::Result<ClientConfig> {
     let mut config = match (&files.cert, &files.key) {
         (Some(cert), Some(key)) => builder.with_client_auth_cert(certificates(cert)?, private_key(key)?)?,
         (None, None) => builder.with_no_client_auth(),

@@ -1,12 +1,20 @@
 //! What every request shares.
 
+use crate::admission::{Hooks, Plugin};
+use crate::aggregation::Front;
 use crate::caches::Caches;
 use crate::etcd::{Store, StoreError};
+use crate::heart::aggregation::Aggregated;
 use crate::heart::alloc::ServiceNet;
+use crate::heart::catalog::Catalog;
+use crate::heart::documents::Documents;
+use crate::heart::kind::Kind;
+use crate::identity::Tokens;
 use crate::proxy::Kubelets;
+use crate::webhooks::Webhooks;
 use jiff::Timestamp;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use tokio::sync::{Semaphore, watch};
 
 /// How long an event is kept.
@@ -23,11 +31,22 @@ const MAX_LONG_RUNNING: usize = 10_000;
 
 pub struct App {
     pub store: Store,
+    /// What is served at the moment.
+    catalog: RwLock<Arc<Catalog>>,
+    /// What was last said of a catalog.
+    documents: Mutex<Option<Arc<Documents>>>,
     pub caches: Caches,
     pub net: ServiceNet,
     /// Only one write at a time may hand out addresses and ports.
     pub services: tokio::sync::Mutex<()>,
     pub kubelets: Kubelets,
+    pub webhooks: Webhooks,
+    /// Webhooks and policies that writes are shown to.
+    pub hooks: Hooks,
+    /// What this server does not do to new objects by itself.
+    pub disabled_plugins: Vec<Plugin>,
+    pub front: Front,
+    pub tokens: Tokens,
     pub ready: AtomicBool,
     /// Becomes true once: open streams then end.
     pub stopping: watch::Sender<bool>,
@@ -46,15 +65,24 @@ impl App {
         store: Store,
         net: ServiceNet,
         kubelets: Kubelets,
+        tokens: Tokens,
         address: String,
         knows_clients: bool,
+        front: Front,
     ) -> App {
         App {
             store,
+            catalog: RwLock::default(),
+            documents: Mutex::default(),
             caches: Caches::default(),
             net,
             services: tokio::sync::Mutex::new(()),
             kubelets,
+            webhooks: Webhooks::default(),
+            hooks: Hooks::default(),
+            disabled_plugins: Vec::new(),
+            front,
+            tokens,
             ready: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
             reads: Arc::new(Semaphore::new(MAX_READS)),
@@ -63,6 +91,37 @@ impl App {
             address,
             knows_clients,
             event_lease: Mutex::new(None),
+        }
+    }
+
+    /// What is served at the moment. A request keeps the one it began with.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.read().unwrap_or_else(|p| p.into_inner()).clone()
+    }
+
+    /// Serve these custom kinds from now on.
+    pub fn serve_custom(&self, mut kinds: Vec<Kind>) {
+        // The versions of a group stay in the order of their priority.
+        kinds.sort_by_key(|kind| kind.resource.group);
+        let mut catalog = self.catalog.write().unwrap_or_else(|p| p.into_inner());
+        *catalog = Arc::new(Catalog { custom: kinds, ..Catalog::clone(&catalog) });
+    }
+
+    /// The documents about what is served at the moment.
+    pub fn documents(&self) -> Arc<Documents> {
+        let catalog = self.catalog();
+        let mut kept = self.documents.lock().unwrap_or_else(|p| p.into_inner());
+        match &*kept {
+            Some(documents) if documents.describe(&catalog) => documents.clone(),
+            _ => kept.insert(Arc::new(Documents::new(catalog))).clone(),
+        }
+    }
+
+    /// Tell clients of these versions, which other servers answer.
+    pub fn serve_aggregated(&self, aggregated: Vec<Aggregated>) {
+        let mut catalog = self.catalog.write().unwrap_or_else(|p| p.into_inner());
+        if catalog.aggregated != aggregated {
+            *catalog = Arc::new(Catalog { aggregated, ..Catalog::clone(&catalog) });
         }
     }
 

@@ -6,7 +6,7 @@ use crate::heart::status::ApiError;
 use anyhow::Context as _;
 use bytes::Bytes;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use store::dial::Connector;
 use store::etcd::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -18,13 +18,14 @@ use store::etcd::watch_client::WatchClient;
 use store::etcd::watch_request::RequestUnion;
 use store::etcd::*;
 use store::tls::ClientFiles;
+use tokio::sync::oneshot;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 /// How long one call may take before the store counts as away.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Answers of the store that are not answers.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     #[error("etcdserver: request timed out")]
     TimedOut,
@@ -96,6 +97,16 @@ pub struct Store {
     kv: KvClient<Channel>,
     watch: WatchClient<Channel>,
     lease: LeaseClient<Channel>,
+    /// Those who want to know the newest revision.
+    asking: Arc<Mutex<Asking>>,
+}
+
+/// A read of the revision answers everybody who asked before it began, and nobody who asked later:
+/// they may have seen a write that it has not.
+#[derive(Default)]
+struct Asking {
+    under_way: bool,
+    waiting: Vec<oneshot::Sender<Result<i64, StoreError>>>,
 }
 
 impl Store {
@@ -118,6 +129,7 @@ impl Store {
             kv: KvClient::new(channel.clone()).max_decoding_message_size(most),
             watch: WatchClient::new(channel.clone()).max_decoding_message_size(most),
             lease: LeaseClient::new(channel),
+            asking: Arc::default(),
         })
     }
 
@@ -137,8 +149,44 @@ impl Store {
         Ok(answer.kvs.into_iter().next().map(found))
     }
 
-    /// The newest revision there is.
+    /// The newest revision there is. However many ask, one read is under way at a time.
     pub async fn revision(&self) -> Result<i64, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let first = {
+            let mut asking = self.asking();
+            asking.waiting.push(answer);
+            !std::mem::replace(&mut asking.under_way, true)
+        };
+        if first {
+            // A task of its own: who asked first may go away, and the others still wait.
+            tokio::spawn(self.clone().answer_those_who_ask());
+        }
+        answered.await.unwrap_or(Err(StoreError::TimedOut))
+    }
+
+    async fn answer_those_who_ask(self) {
+        loop {
+            let waiting = {
+                let mut asking = self.asking();
+                if asking.waiting.is_empty() {
+                    asking.under_way = false;
+                    return;
+                }
+                std::mem::take(&mut asking.waiting)
+            };
+            let revision = self.read_revision().await;
+            for answer in waiting {
+                // Nobody waits for it any more, perhaps.
+                let _ = answer.send(revision.clone());
+            }
+        }
+    }
+
+    fn asking(&self) -> MutexGuard<'_, Asking> {
+        self.asking.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    async fn read_revision(&self) -> Result<i64, StoreError> {
         let request =
             RangeRequest { key: Bytes::from_static(b"/registry/"), count_only: true, ..Default::default() };
         Ok(revision(self.call(self.kv.clone().range(request)).await?.header))

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::etcd::StoreError;
 use crate::heart::keys;
-use crate::heart::kinds;
+use crate::heart::kind::Kind;
 use crate::heart::paging::{self, Page, Token};
 use crate::heart::query::{ListOptions, VersionMatch};
 use crate::heart::render::ListMeta;
@@ -11,7 +11,7 @@ use crate::heart::selection::Selection;
 use crate::heart::status::ApiError;
 use crate::heart::stored::Stored;
 use crate::heart::watch_cache::Interest;
-use crate::registry::Target;
+use crate::writing::Target;
 use objects::resources::Resource;
 use std::sync::Arc;
 
@@ -26,35 +26,36 @@ impl App {
             VersionMatch::Any => self.caches.wait_for(0).await?,
             VersionMatch::NotOlderThan(revision) => self.caches.wait_for(revision).await?,
         }
-        self.cached(target).ok_or_else(|| ApiError::not_found(target.resource, target.name))
+        self.cached(target).ok_or_else(|| target.not_found())
     }
 
     pub async fn list(
         &self,
-        resource: &'static Resource,
+        kind: &Kind,
         interest: &Interest,
         options: &ListOptions,
     ) -> Result<(Vec<Arc<Stored>>, ListMeta), ApiError> {
         let page = match (&options.continue_token, options.version) {
             (Some(token), _) => {
-                let token = Token::decode(token)?;
+                let token = paging::read_token(token)?;
                 match token.revision {
-                    -1 => self.newest_page(resource, interest, options.limit, &token.start).await?,
-                    _ => self.page_at(resource, interest, options.limit, &token).await?,
+                    -1 => self.newest_page(kind, interest, options.limit, &token.start).await?,
+                    _ => self.page_at(kind, interest, options.limit, &token).await?,
                 }
             }
             (None, VersionMatch::Exact(revision)) => {
+                self.caches.wait_for(revision).await?;
                 let token = Token::new(revision, "");
-                self.page_at(resource, interest, options.limit, &token).await?
+                self.page_at(kind, interest, options.limit, &token).await?
             }
-            (None, VersionMatch::Newest) => self.newest_page(resource, interest, options.limit, "").await?,
+            (None, VersionMatch::Newest) => self.newest_page(kind, interest, options.limit, "").await?,
             (None, VersionMatch::Any) => {
                 self.caches.wait_for(0).await?;
-                self.cached_page(resource, interest, options.limit, "")?
+                self.cached_page(kind, interest, options.limit, "")?
             }
             (None, VersionMatch::NotOlderThan(revision)) => {
                 self.caches.wait_for(revision).await?;
-                self.cached_page(resource, interest, options.limit, "")?
+                self.cached_page(kind, interest, options.limit, "")?
             }
         };
         let (revision, page) = page;
@@ -69,26 +70,26 @@ impl App {
     /// A page of the state that the store has now: the cache's, once it has caught up.
     async fn newest_page(
         &self,
-        resource: &'static Resource,
+        kind: &Kind,
         interest: &Interest,
         limit: usize,
         start: &str,
     ) -> Result<(i64, Page<Arc<Stored>>), ApiError> {
         self.caches.wait_for(self.store.revision().await?).await?;
-        self.cached_page(resource, interest, limit, start)
+        self.cached_page(kind, interest, limit, start)
     }
 
     fn cached_page(
         &self,
-        resource: &'static Resource,
+        kind: &Kind,
         interest: &Interest,
         limit: usize,
         start: &str,
     ) -> Result<(i64, Page<Arc<Stored>>), ApiError> {
-        let kind = self.caches.of(resource).ok_or_else(ApiError::no_route)?;
+        let cache = self.caches.of(kind.resource).ok_or_else(ApiError::no_route)?;
         let reached = self.caches.revision();
         let first = format!("{}{start}", interest.prefix);
-        Ok(kind.read(|cache| {
+        Ok(cache.read(|cache| {
             let revision = cache.revision().max(reached);
             let items = cache
                 .list(&interest.prefix)
@@ -101,19 +102,19 @@ impl App {
     /// A page of the state at an earlier revision, from the store.
     async fn page_at(
         &self,
-        resource: &'static Resource,
+        kind: &Kind,
         interest: &Interest,
         limit: usize,
         token: &Token,
     ) -> Result<(i64, Page<Arc<Stored>>), ApiError> {
-        let storage = kinds::storage_kind(resource);
+        let hub = kind.hub();
         let mut found: Vec<(String, Arc<Stored>)> = Vec::new();
         let mut start = token.start.clone();
         let rest = loop {
             let asked = self.store.list(&interest.prefix, &start, SCAN, token.revision).await;
             let range = match asked {
                 Err(StoreError::Compacted) if token.start.is_empty() => {
-                    return Err(ApiError::too_old(token.revision, self.caches.revision()));
+                    return Err(paging::expired_version());
                 }
                 Err(StoreError::Compacted) => return Err(paging::expired(token)),
                 other => other?,
@@ -123,7 +124,7 @@ impl App {
                 let key = String::from_utf8_lossy(&item.key).into_owned();
                 let short = key[interest.prefix.len().min(key.len())..].to_string();
                 next = Some(format!("{short}\0"));
-                let stored = Stored::read(storage, &key, item.revision, &item.value).map(Arc::new);
+                let stored = Stored::read(&hub, &key, item.revision, &item.value).map(Arc::new);
                 found.extend(stored.filter(|s| interest.wants(s)).map(|s| (short, s)));
             }
             let rest = (range.count - range.items.len() as i64).max(0) as usize;

@@ -1,24 +1,24 @@
-//! What only pods have: they are bound, evicted, and talked to through their kubelet.
+//! What only pods have: they are bound and evicted.
 
 use crate::answer;
-use crate::handler::{self, Answer, Asked};
+use crate::app::App;
+use crate::handler::{Answer, Asked};
+use crate::heart::admission::Operation;
 use crate::heart::delete::DeleteOptions;
+use crate::heart::eviction::{self, Verdict};
+use crate::heart::kind::Kind;
 use crate::heart::meta;
-use crate::heart::request::{ResourcePath, Verb};
-use crate::heart::status::ApiError;
+use crate::heart::query::{ListOptions, Query};
+use crate::heart::reading;
+use crate::heart::request::ResourcePath;
+use crate::heart::selection::Selection;
+use crate::heart::status::{ApiError, Reason};
 use crate::heart::subresources;
-use crate::proxy;
-use crate::registry::{Change, Target};
+use crate::lists;
+use crate::writing::{Change, Target};
 use http::StatusCode;
 use jiff::Timestamp;
-use objects::resources::{self, Resource};
-use serde_json::json;
-
-/// Requests that last.
-pub fn is_stream(resource: &Resource, path: &ResourcePath) -> bool {
-    (resource.group, resource.kind) == ("", "Pod")
-        && matches!(path.subresource.as_deref(), Some("log" | "exec" | "attach" | "portforward"))
-}
+use serde_json::{Value, json};
 
 fn success() -> Answer {
     let status =
@@ -27,17 +27,21 @@ fn success() -> Answer {
 }
 
 /// `POST pods/NAME/binding`, or `POST bindings` with the pod's name in the body.
-pub async fn bind(asked: Asked, path: &ResourcePath, name: Option<&str>) -> Answer {
-    let resource = resources::by_kind("", "v1", "Pod").ok_or_else(ApiError::no_route)?;
-    let dry_run = asked.info.query.all("dryRun").any(|v| v == "All");
-    let binding = handler::body(asked.request).await?;
+pub async fn bind(mut asked: Asked, path: &ResourcePath, name: Option<&str>) -> Answer {
+    let kind = Kind::named("", "v1", "Pod").ok_or_else(ApiError::no_route)?;
+    let body_kind = reading::kind_of_body(kind.resource, "binding");
+    let mut binding = asked.small_body(&body_kind, &mut Vec::new()).await?;
     let name = name.unwrap_or_else(|| meta::name(&binding)).to_string();
-    let target = Target { resource, namespace: path.namespace.as_deref(), name: &name };
+    let target = Target { kind: &kind, namespace: path.namespace.as_deref(), name: &name };
+    let attributes = asked.writing(Operation::Create, target, "binding")?.attributes;
+    asked.app.admit_mutating(&attributes, &mut binding, None, &mut Vec::new()).await?;
+    subresources::check_binding(&binding, &name)?;
+    asked.app.admit_validating(&attributes, Some(&binding), None, &mut Vec::new()).await?;
     let now = Timestamp::now();
     asked
         .app
-        .change(target, dry_run, |pod, _| {
-            let mut bound = subresources::bind(resource, pod, &binding, now)?;
+        .change(target, attributes.dry_run, |pod, _| {
+            let mut bound = subresources::bind(kind.resource, pod, &binding, now)?;
             meta::map_at(&mut bound, "metadata").shift_remove("resourceVersion");
             Ok(Change::Put(bound))
         })
@@ -45,93 +49,62 @@ pub async fn bind(asked: Asked, path: &ResourcePath, name: Option<&str>) -> Answ
     success()
 }
 
-/// An eviction is a polite delete. Disruption budgets, which may refuse one, come later.
-pub async fn evict(asked: Asked, target: Target<'_>) -> Answer {
-    let query = asked.info.query.clone();
-    let eviction = handler::optional_body(asked.request).await?;
-    let options = DeleteOptions::parse(&eviction["deleteOptions"], &query)?;
-    asked.app.delete(target, &options).await?;
+/// How often an eviction is tried when others evict by the same budget.
+const MAX_EVICTIONS: usize = 20;
+
+/// An eviction is a polite delete, which a disruption budget pays for, or refuses.
+pub async fn evict(mut asked: Asked, target: Target<'_>) -> Answer {
+    let mut warnings = Vec::new();
+    // The query is a create's, and is checked as one.
+    let dry_run = asked.writing(Operation::Create, target, "eviction")?.attributes.dry_run;
+    let kind = reading::kind_of_body(target.kind.resource, "eviction");
+    let eviction = asked.small_body(&kind, &mut warnings).await?;
+    let options = DeleteOptions::parse(&eviction["deleteOptions"], &asked.info.query)?;
+    let pods_name = meta::text(&eviction, &["metadata", "name"]);
+    if !pods_name.is_empty() && pods_name != target.name {
+        return Err(ApiError::bad_request("name in URL does not match name in Eviction object"));
+    }
+    let dry_run = options.dry_run || dry_run;
+    let options = DeleteOptions { dry_run, ..options };
+    let mut writing = asked.deleting(target, &options)?;
+    writing.attributes.operation = Operation::Create;
+    writing.attributes.subresource = "eviction".into();
+    asked.app.admit_validating(&writing.attributes, Some(&eviction), None, &mut warnings).await?;
+    pay_for(&asked.app, target, dry_run).await?;
+    writing.attributes = asked.deleting(target, &options)?.attributes;
+    asked.app.delete(&writing, &options, &mut warnings).await?;
     success()
 }
 
-/// Pass a log, an exec, an attach or a port-forward on to the kubelet of the pod's node.
-pub async fn stream(asked: Asked, target: Target<'_>, what: &str) -> Answer {
-    if !matches!(asked.info.verb, Verb::Get | Verb::Create) {
-        return Err(ApiError::method_not_allowed(""));
-    }
-    let pod = asked.app.get(target).await?.value();
-    let query = &asked.info.query;
-    let container = container_of(&pod, target, query.get("container"), what)?;
-    let node = meta::text(&pod, &["spec", "nodeName"]);
-    if node.is_empty() {
-        return Err(ApiError::bad_request(format!("pod {} does not have a host assigned", target.name)));
-    }
-    let place = asked.app.kubelet_of(node).await?;
-    let namespace = target.namespace.unwrap_or_default();
-    let path = match what {
-        "log" => format!("/containerLogs/{namespace}/{}/{container}", target.name),
-        "portforward" => format!("/portForward/{namespace}/{}", target.name),
-        _ => format!("/{what}/{namespace}/{}/{container}", target.name),
-    };
-    let path = match asked.request.uri().query() {
-        Some(query) => format!("{path}?{}", kubelet_query(query, what)),
-        None => path,
-    };
-    proxy::forward(&asked.app, asked.request, place, &path).await
-}
-
-/// The kubelet calls some parameters otherwise: `stdin` is `input`, `stdout` is `output`.
-fn kubelet_query(query: &str, what: &str) -> String {
-    if what == "log" || what == "portforward" {
-        return query.to_string();
-    }
-    let rename = |pair: &str| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = if value == "true" { "1" } else { value };
-        match key {
-            "stdin" => format!("input={value}"),
-            "stdout" => format!("output={value}"),
-            "stderr" => format!("error={value}"),
-            "tty" => format!("tty={value}"),
-            _ => pair.to_string(),
-        }
-    };
-    query.split('&').map(rename).collect::<Vec<_>>().join("&")
-}
-
-/// The container that is meant: the one that is named, or the only one.
-fn container_of(
-    pod: &serde_json::Value,
-    target: Target<'_>,
-    asked: Option<&str>,
-    what: &str,
-) -> Result<String, ApiError> {
-    let names = |list: &str| {
-        let containers = pod["spec"][list].as_array().into_iter().flatten();
-        containers.filter_map(|c| c["name"].as_str().map(str::to_string)).collect::<Vec<_>>()
-    };
-    let (main, init) = (names("containers"), names("initContainers"));
-    let all: Vec<String> = [main.clone(), init.clone(), names("ephemeralContainers")].concat();
-    match asked.filter(|name| !name.is_empty()) {
-        Some(name) if all.iter().any(|n| n == name) => Ok(name.to_string()),
-        Some(name) => {
-            Err(ApiError::bad_request(format!("container {name} is not valid for pod {}", target.name)))
-        }
-        None if what == "portforward" => Ok(String::new()),
-        None => match main.as_slice() {
-            [only] => Ok(only.clone()),
-            _ => {
-                let init = if init.is_empty() {
-                    String::new()
-                } else {
-                    format!(" or one of the init containers: [{}]", init.join(" "))
-                };
-                Err(ApiError::bad_request(format!(
-                    "a container name must be specified for pod {}, choose one of: [{}]{init}",
-                    target.name,
-                    main.join(" ")
-                )))
+/// Let the pod's budget pay for its eviction. Whoever is faster takes the last disruption.
+async fn pay_for(app: &App, target: Target<'_>, dry_run: bool) -> Result<(), ApiError> {
+    let Some(budgets) = Kind::named("policy", "v1", "PodDisruptionBudget") else { return Ok(()) };
+    for _ in 0..MAX_EVICTIONS {
+        let pod = app.get(target).await?.value();
+        let interest = lists::interest(budgets.resource, target.namespace, Selection::everything())?;
+        let options = ListOptions::parse(&Query::default(), false)?;
+        let (items, _) = app.list(&budgets, &interest, &options).await?;
+        let found: Vec<Value> = items.iter().map(|item| item.value()).collect();
+        let paid = match eviction::judge(&pod, &found, Timestamp::now())? {
+            Verdict::Free => return Ok(()),
+            Verdict::Paid(_) if dry_run => return Ok(()),
+            Verdict::Paid(budget) => budget,
+        };
+        let name = meta::name(&paid).to_string();
+        let budget = Target { kind: &budgets, namespace: target.namespace, name: &name };
+        let version = meta::resource_version(&paid).to_string();
+        let written = app.change(budget, false, |old, _| {
+            if meta::resource_version(old) != version {
+                return Err(ApiError::modified(budgets.resource, &name));
             }
-        },
+            let mut new = paid.clone();
+            meta::map_at(&mut new, "metadata").shift_remove("resourceVersion");
+            Ok(Change::Put(new))
+        });
+        match written.await {
+            Err(error) if error.reason == Reason::Conflict => {}
+            written => return written.map(drop),
+        }
     }
+    Err(ApiError::too_many_requests())
 }

@@ -1,154 +1,289 @@
-//! Connections to kubelets. A log is a body that is passed on; an exec, an attach and a
-//! port-forward begin as HTTP and become something else (WebSocket, SPDY), of which this server
-//! understands nothing: after the 101 it copies bytes.
+//! Passing a request on to a kubelet, a pod or a service, and its answer back. An exec, an attach
+//! and a port-forward begin as HTTP and become something else (WebSocket, SPDY), of which this
+//! server understands nothing: after the 101 it copies bytes.
+//!
+//! Upstream: `UpgradeAwareHandler` and `Transport` in `apimachinery/pkg/util/proxy`. Left out: links
+//! in HTML pages are not rewritten.
 
-use crate::answer::{self, Body};
+use crate::answer::{self, Body, BoxError};
 use crate::app::App;
-use crate::heart::status::ApiError;
-use crate::registry::Target;
+use crate::body::Upload;
+use crate::handler::{Answer, Asked, header};
+use crate::heart::connect::{self, Place, Via};
+use crate::heart::status::{ApiError, Reason};
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, HeaderName, UPGRADE};
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderName, LOCATION, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
-use objects::resources;
 use rustls_pki_types::ServerName;
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use store::tls::ClientFiles;
 use tokio::net::TcpStream;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is read of a kubelet's refusal.
+const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
-/// How kubelets are talked to.
+/// How others are talked to.
 pub struct Kubelets {
     tls: Arc<rustls::ClientConfig>,
+    /// For pods and services, of which no authority is known.
+    unverified: Arc<rustls::ClientConfig>,
 }
 
 impl Kubelets {
     pub fn new(tls: &ClientFiles) -> anyhow::Result<Kubelets> {
-        Ok(Kubelets { tls: Arc::new(store::tls::client_config(tls, &[b"http/1.1"])?) })
+        let anybody = ClientFiles { ca: None, cert: None, key: None };
+        Ok(Kubelets {
+            tls: Arc::new(store::tls::client_config(tls, &[b"http/1.1"])?),
+            unverified: Arc::new(store::tls::client_config(&anybody, &[b"http/1.1"])?),
+        })
     }
 }
 
-/// Where a node's kubelet listens.
-pub struct Place {
-    pub host: String,
-    pub port: u16,
+/// Who is at the other end of a connection, noted on every request.
+#[derive(Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// What a request is passed on for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// A log: a body, or the kubelet's reason why not.
+    Log,
+    /// A stream, which is nothing without an upgrade.
+    Stream,
+    /// Whatever a client and a server have to say to each other. `prefix`: the path up to and with
+    /// `/proxy`, under which the server appears.
+    Proxy { prefix: String },
 }
 
-impl App {
-    pub async fn kubelet_of(&self, node: &str) -> Result<Place, ApiError> {
-        let resource = resources::by_kind("", "v1", "Node").ok_or_else(ApiError::no_route)?;
-        let stored = self.get(Target { resource, namespace: None, name: node }).await?;
-        let node = stored.value();
-        let status = &node["status"];
-        let address = |kind: &str| {
-            let list = status["addresses"].as_array().into_iter().flatten();
-            list.filter(|a| a["type"] == kind).find_map(|a| a["address"].as_str().map(str::to_string))
-        };
-        let host = address("InternalIP").or_else(|| address("ExternalIP")).or_else(|| address("Hostname"));
-        let port = &status["daemonEndpoints"]["kubeletEndpoint"]["Port"];
-        let port = port.as_u64().and_then(|p| u16::try_from(p).ok()).unwrap_or(10250);
-        match host {
-            Some(host) => Ok(Place { host, port }),
-            None => Err(ApiError::internal("the node has no address yet")),
-        }
+/// Send a request on to `path` at `place`, and its answer back, upgraded if both sides agree.
+pub async fn pass_on(asked: Asked, place: Place, path: &str, purpose: Purpose) -> Answer {
+    let Asked { app, mut request, .. } = asked;
+    let upgrade = wants_upgrade(&request);
+    if purpose == Purpose::Stream && !upgrade {
+        return Err(ApiError::bad_request("Upgrade request required"));
     }
-}
-
-/// Send a request on to a kubelet and its answer back, upgraded if both sides agree.
-pub async fn forward(
-    app: &Arc<App>,
-    mut request: Request<Incoming>,
-    place: Place,
-    path: &str,
-) -> Result<Response<Body>, ApiError> {
-    let gateway = |error: &dyn std::fmt::Display| {
-        ApiError::internal(format!("error dialing backend: {}:{}: {error}", place.host, place.port))
+    let failed = |error: &dyn Display| match &purpose {
+        Purpose::Proxy { .. } => connect::unreachable(error),
+        _ => ApiError::internal(format!("error dialing backend: {error}")),
     };
+    let mut sender = dial(&app, &place).await.map_err(|e| failed(&e))?;
+    let own = own_host(&request);
+    let client = upgrade.then(|| hyper::upgrade::on(&mut request));
+    let onward = onward(request, &place, path, &purpose, upgrade).map_err(|e| failed(&e))?;
+    let answer = sender.send_request(onward).await.map_err(|e| failed(&e))?;
+    match (answer.status(), client) {
+        (StatusCode::SWITCHING_PROTOCOLS, Some(client)) => return Ok(splice(&app, client, answer)),
+        (status, _) if purpose == Purpose::Stream && status.as_u16() < 400 => {
+            let why = format!("invalid upgrade response: status code {}", status.as_u16());
+            return Err(ApiError::internal(why));
+        }
+        (status, _) if purpose == Purpose::Log && !(200..=206).contains(&status.as_u16()) => {
+            return Err(refusal(answer).await);
+        }
+        _ => {}
+    }
+    let (mut parts, body) = answer.into_parts();
+    remove_hops(&mut parts.headers);
+    if let Purpose::Proxy { prefix } = &purpose
+        && let Some(location) = parts.headers.get(LOCATION).and_then(|l| l.to_str().ok())
+        && let Ok(location) =
+            HeaderValue::from_str(&connect::rewrite_location(location, prefix, &own, &place))
+    {
+        parts.headers.insert(LOCATION, location);
+    }
+    Ok(Response::from_parts(parts, body.map_err(|e| Box::new(e) as BoxError).boxed_unsync()))
+}
+
+/// Only HTTP/1.1 can become something else.
+pub fn wants_upgrade<T>(request: &Request<T>) -> bool {
+    let connection = header(request.headers(), CONNECTION.as_str()).to_ascii_lowercase();
+    request.version() == Version::HTTP_11
+        && request.headers().contains_key(UPGRADE)
+        && connection.split(',').any(|word| word.trim() == "upgrade")
+}
+
+/// This server, as the client called it.
+fn own_host<T>(request: &Request<T>) -> String {
+    match request.uri().authority() {
+        Some(authority) => authority.to_string(),
+        None => header(request.headers(), HOST.as_str()).to_string(),
+    }
+}
+
+async fn dial(app: &Arc<App>, place: &Place) -> io::Result<SendRequest<Body>> {
     let connect = async {
         let stream = TcpStream::connect((place.host.as_str(), place.port)).await?;
         stream.set_nodelay(true)?;
-        let name = ServerName::try_from(place.host.clone()).map_err(std::io::Error::other)?;
-        tokio_rustls::TlsConnector::from(app.kubelets.tls.clone()).connect(name, stream).await
+        let tls = match place.via {
+            Via::Http => return handshake(stream).await,
+            Via::Https => &app.kubelets.unverified,
+            Via::Kubelet => &app.kubelets.tls,
+        };
+        let name = ServerName::try_from(place.host.clone()).map_err(io::Error::other)?;
+        handshake(tokio_rustls::TlsConnector::from(tls.clone()).connect(name, stream).await?).await
     };
-    let stream = match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
-        Ok(stream) => stream.map_err(|e| gateway(&e))?,
-        Err(_) => return Err(gateway(&"timed out")),
+    let error = match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
+        Ok(Ok(sender)) => return Ok(sender),
+        Ok(Err(error)) => error,
+        Err(_) => io::ErrorKind::TimedOut.into(),
     };
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| gateway(&e))?;
+    // In the words that people search for.
+    let why = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connect: connection refused".into(),
+        io::ErrorKind::HostUnreachable => "connect: no route to host".into(),
+        io::ErrorKind::NetworkUnreachable => "connect: network is unreachable".into(),
+        io::ErrorKind::TimedOut => "i/o timeout".into(),
+        _ => error.to_string(),
+    };
+    Err(io::Error::new(error.kind(), format!("dial tcp {}: {why}", place.authority())))
+}
+
+pub async fn handshake<S>(stream: S) -> io::Result<SendRequest<Body>>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "connection to a kubelet ended");
+            tracing::debug!(%error, "a connection onwards ended");
         }
     });
-    let upgrade = request.headers().contains_key(UPGRADE);
-    let mut onward = Request::builder().method(request.method()).uri(path);
-    if let Some(headers) = onward.headers_mut() {
-        for (name, value) in request.headers() {
-            // Who asked was checked here; the kubelet knows this server only.
-            if *name != HOST && *name != http::header::AUTHORIZATION && (upgrade || !is_hop(name)) {
-                headers.append(name.clone(), value.clone());
-            }
-        }
-        let host = HeaderValue::from_str(&format!("{}:{}", place.host, place.port));
-        headers.insert(HOST, host.map_err(|e| gateway(&e))?);
+    Ok(sender)
+}
+
+fn onward(
+    request: Request<Upload>,
+    place: &Place,
+    path: &str,
+    purpose: &Purpose,
+    upgrade: bool,
+) -> http::Result<Request<Body>> {
+    let own = own_host(&request);
+    let (mut parts, body) = request.into_parts();
+    if !upgrade {
+        remove_hops(&mut parts.headers);
     }
-    let onward = onward.body(Full::<Bytes>::default()).map_err(|e| gateway(&e))?;
-    let answer = sender.send_request(onward).await.map_err(|e| gateway(&e))?;
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(splice(app, &mut request, answer));
-    }
-    if answer.status().is_server_error() && !is_status(&answer) {
-        let (status, body) = (answer.status(), answer.into_body().collect().await.map_err(|e| gateway(&e))?);
-        let text = String::from_utf8_lossy(&body.to_bytes()).trim().to_string();
-        return Err(ApiError::internal(format!("the kubelet answered {}: {text}", status.as_u16())));
-    }
-    let (mut parts, body) = answer.into_parts();
-    let hops: Vec<HeaderName> = parts.headers.keys().filter(|name| is_hop(name)).cloned().collect();
-    for name in hops {
+    // Who asked was checked here, and whether to go on was answered here.
+    for name in [AUTHORIZATION, EXPECT, HOST] {
         parts.headers.remove(name);
     }
-    Ok(Response::from_parts(parts, body.map_err(|e| Box::new(e) as answer::BoxError).boxed_unsync()))
+    let mut headers = parts.headers;
+    let mut set = |name: &'static str, value: &str| -> http::Result<()> {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value)?);
+        Ok(())
+    };
+    match purpose {
+        Purpose::Proxy { .. } => {
+            set("host", &own)?;
+            set("x-forwarded-host", &own)?;
+            set("x-forwarded-proto", "https")?;
+            set("x-forwarded-uri", parts.uri.path())?;
+            if let Some(Peer(peer)) = parts.extensions.get() {
+                set("x-forwarded-for", &peer.ip().to_string())?;
+            }
+        }
+        _ => set("host", &place.authority())?,
+    }
+    let mut onward = Request::builder().method(parts.method).uri(path);
+    if let Some(all) = onward.headers_mut() {
+        *all = headers;
+    }
+    onward.body(body.map_err(|e| Box::new(e) as BoxError).boxed_unsync())
 }
 
-/// Headers that are about one connection only.
-fn is_hop(name: &HeaderName) -> bool {
-    *name == CONNECTION
-        || *name == UPGRADE
-        || matches!(name.as_str(), "keep-alive" | "transfer-encoding" | "te" | "trailer" | "proxy-connection")
+/// Headers that are about one connection only: the known ones, and those that `Connection` names.
+pub fn remove_hops(headers: &mut HeaderMap) {
+    let named = header(headers, CONNECTION.as_str()).to_ascii_lowercase();
+    let named: Vec<&str> = named.split(',').map(str::trim).collect();
+    const KNOWN: [&str; 8] = [
+        "connection",
+        "upgrade",
+        "keep-alive",
+        "transfer-encoding",
+        "te",
+        "trailer",
+        "proxy-connection",
+        "proxy-authorization",
+    ];
+    let hops: Vec<HeaderName> = headers
+        .keys()
+        .filter(|n| KNOWN.contains(&n.as_str()) || named.contains(&n.as_str()))
+        .cloned()
+        .collect();
+    for name in hops {
+        headers.remove(name);
+    }
 }
 
-fn is_status(answer: &Response<Incoming>) -> bool {
-    crate::handler::header(answer.headers(), "content-type").starts_with(answer::JSON)
+/// Why a kubelet has no log, as a Status. (Upstream: `GenericHttpResponseChecker`.)
+async fn refusal(answer: Response<Incoming>) -> ApiError {
+    let status = answer.status();
+    let is_status = header(answer.headers(), CONTENT_TYPE.as_str()).starts_with(answer::JSON);
+    let body = Limited::new(answer.into_body(), MAX_REFUSAL_BYTES).collect().await;
+    let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let text = String::from_utf8_lossy(&body).trim().to_string();
+    let said = match serde_json::from_str::<serde_json::Value>(&text) {
+        Ok(value) if is_status => value["message"].as_str().unwrap_or_default().to_string(),
+        _ => text,
+    };
+    match status {
+        StatusCode::BAD_REQUEST => ApiError::bad_request(said),
+        StatusCode::NOT_FOUND => ApiError::new(Reason::NotFound, said),
+        StatusCode::INTERNAL_SERVER_ERROR => ApiError::internal(said),
+        StatusCode::SERVICE_UNAVAILABLE => ApiError::new(Reason::ServiceUnavailable, said),
+        _ => ApiError::internal(format!("the kubelet answered {}: {said}", status.as_u16())),
+    }
 }
 
-/// Give the client the kubelet's 101, then copy in both directions until one side ends.
-fn splice(app: &Arc<App>, request: &mut Request<Incoming>, answer: Response<Incoming>) -> Response<Body> {
+/// Give the client the other side's 101, then copy in both directions until one side ends.
+pub fn splice(
+    app: &Arc<App>,
+    client: hyper::upgrade::OnUpgrade,
+    answer: Response<Incoming>,
+) -> Response<Body> {
     let mut response = Response::new(answer::full(Bytes::new()));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = answer.headers().clone();
-    let client = hyper::upgrade::on(request);
     let permit = app.long_running.clone().try_acquire_owned();
     let mut stopping = app.stopping.subscribe();
     tokio::spawn(async move {
         let _permit = permit;
-        let (client, kubelet) = match tokio::try_join!(client, hyper::upgrade::on(answer)) {
+        let (client, other) = match tokio::try_join!(client, hyper::upgrade::on(answer)) {
             Ok(both) => both,
             Err(error) => return tracing::warn!(%error, "an upgrade was not finished"),
         };
-        let (mut client, mut kubelet) = (TokioIo::new(client), TokioIo::new(kubelet));
+        let (mut client, mut other) = (TokioIo::new(client), TokioIo::new(other));
         tokio::select! {
-            copied = tokio::io::copy_bidirectional(&mut client, &mut kubelet) => {
+            copied = tokio::io::copy_bidirectional(&mut client, &mut other) => {
                 if let Err(error) = copied {
-                    tracing::debug!(%error, "a stream to a kubelet broke");
+                    tracing::debug!(%error, "a stream onwards broke");
                 }
             }
             _ = stopping.changed() => {}
         }
     });
     response
+}
+
+/// Where a page stands that was asked for without its last slash: its links would lead elsewhere.
+pub fn to_directory(request: &Request<Upload>) -> Option<Response<Body>> {
+    if wants_upgrade(request) || !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let location = HeaderValue::from_str(&format!("{}/{query}", request.uri().path())).ok()?;
+    let mut response = Response::new(answer::full(Bytes::new()));
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    response.headers_mut().insert(LOCATION, location);
+    Some(response)
 }

@@ -1,71 +1,40 @@
 //! Objects in the store: each function is one verb, and each asks the core what to do and then
 //! does it with a write that fails when someone else was first.
+//!
+//! ```text
+//!  a write: decode ─► the change ─► mutating admission ─► owners ─► hub form ─► defaults, checks
+//!             ▲                                                                        │
+//!             │ someone was faster: again, on what they wrote                          ▼
+//!             └──────────────── compare-and-put ◄── stored form ◄── validating admission
+//! ```
 
 use crate::app::{self, App};
+use crate::attempts::Attempts;
 use crate::etcd::{Found, Written};
+use crate::forms;
 use crate::heart::alloc::{self, Used};
 use crate::heart::convert;
+use crate::heart::custom;
 use crate::heart::delete::{self, DeleteOptions, Deletion};
 use crate::heart::keys;
+use crate::heart::kind::Kind;
 use crate::heart::kinds;
+use crate::heart::managed;
 use crate::heart::meta;
-use crate::heart::query::{FieldValidation, WriteOptions};
-use crate::heart::status::ApiError;
+use crate::heart::status::{ApiError, Reason};
 use crate::heart::stored::{Stored, encode};
-use crate::heart::typed;
+use crate::heart::validation;
+use crate::heart::warnings;
 use crate::heart::write::{self, Context, Part};
+use crate::writing::{Change, Outcome, Target, Writing};
 use bytes::Bytes;
 use jiff::Timestamp;
 use objects::resources::Resource;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// How often a write that is not bound to a version is tried against what others write.
-const MAX_TRIES: usize = 10;
 /// How often another generated name is tried.
 const MAX_NAMES: usize = 8;
-
-/// One object of a request.
-#[derive(Clone, Copy)]
-pub struct Target<'a> {
-    /// As served.
-    pub resource: &'static Resource,
-    pub namespace: Option<&'a str>,
-    pub name: &'a str,
-}
-
-impl Target<'_> {
-    fn storage(&self) -> &'static Resource {
-        kinds::storage_kind(self.resource)
-    }
-
-    fn key(&self) -> Result<String, ApiError> {
-        keys::object_key(self.resource, self.namespace, self.name)
-    }
-}
-
-/// What a change does to the stored object.
-pub enum Change {
-    Put(Value),
-    Remove,
-    Same,
-}
-
-/// How a change ended.
-pub enum Outcome {
-    /// The object as it is now.
-    Now(Arc<Stored>),
-    /// It is gone; this is what it was last.
-    Gone(Arc<Stored>),
-}
-
-impl Outcome {
-    pub fn stored(&self) -> &Arc<Stored> {
-        match self {
-            Outcome::Now(stored) | Outcome::Gone(stored) => stored,
-        }
-    }
-}
 
 impl App {
     /// The newest state of one object, from the store.
@@ -75,90 +44,74 @@ impl App {
         self.read(target, &key, found)
     }
 
-    fn read(&self, target: Target<'_>, key: &str, found: Option<Found>) -> Result<Arc<Stored>, ApiError> {
-        let Some(found) = found else { return Err(ApiError::not_found(target.resource, target.name)) };
-        Stored::read(target.storage(), key, found.revision, &found.value)
+    pub fn read(&self, target: Target<'_>, key: &str, found: Option<Found>) -> Result<Arc<Stored>, ApiError> {
+        let Some(found) = found else { return Err(target.not_found()) };
+        Stored::read(&target.kind.hub(), key, found.revision, &found.value)
             .map(Arc::new)
             .ok_or_else(|| ApiError::internal(format!("the value of {key} in the store is not an object")))
     }
 
     pub fn cached(&self, target: Target<'_>) -> Option<Arc<Stored>> {
         let key = target.key().ok()?;
-        self.caches.of(target.resource)?.read(|cache| cache.get(&key).cloned())
+        self.caches.of(target.kind.resource)?.read(|cache| cache.get(&key).cloned())
     }
 
-    /// Read a body as its kind; what the kind does not have is refused or noted in `warnings`.
-    pub fn decode(
-        &self,
-        context: &Context<'_>,
-        body: Value,
-        options: WriteOptions,
-        warnings: &mut Vec<String>,
-    ) -> Result<Value, ApiError> {
-        let decoded = write::decode_body(context, body)?;
-        match options.field_validation {
-            FieldValidation::Strict if !decoded.unknown.is_empty() => {
-                return Err(typed::strict_error(context.resource, &decoded.unknown));
-            }
-            FieldValidation::Warn => {
-                warnings.extend(decoded.unknown.iter().map(|path| format!("unknown field \"{path}\"")));
-            }
-            _ => {}
-        }
-        Ok(convert::to_storage(context.resource, decoded.object))
-    }
-
+    /// Make an object of what a client sent: `object` is decoded.
     pub async fn create(
         &self,
-        resource: &'static Resource,
-        namespace: Option<&str>,
-        body: Value,
-        options: WriteOptions,
+        writing: &Writing,
+        mut object: Value,
         warnings: &mut Vec<String>,
     ) -> Result<Arc<Stored>, ApiError> {
+        let attributes = &writing.attributes;
+        let (kind, hub) = (&attributes.kind, attributes.kind.hub());
+        let namespace = attributes.namespace.as_deref();
+        write::place(kind, namespace, &mut object)?;
+        if let Some(namespace) = namespace.filter(|_| kind.resource.namespaced) {
+            self.check_namespace(kind.resource, meta::name(&object), namespace).await?;
+        }
+        if !writing.applies {
+            managed::note_update(&writing.writer(), None, &mut object);
+        }
+        self.admit_mutating(attributes, &mut object, None, warnings).await?;
+        let object = forms::hub(kind, object);
         let uid = app::new_uid();
         let mut suffix = app::name_suffix();
-        let base = Context { resource, namespace, name: None, now: Timestamp::now(), uid: &uid, suffix: "" };
-        let object = self.decode(&base, body, options, warnings)?;
-        let storage = kinds::storage_kind(resource);
-        if let Some(namespace) = namespace.filter(|_| resource.namespaced) {
-            self.check_namespace(resource, meta::name(&object), namespace).await?;
-        }
-        let is_service = (storage.group, storage.kind) == ("", "Service");
+        let is_service = (hub.resource.group, hub.resource.kind) == ("", "Service");
         let allocating = if is_service { Some(self.services.lock().await) } else { None };
         for attempt in 1.. {
-            let context = Context { resource: storage, suffix: &suffix, ..base };
+            let context = Context { name: None, uid: &uid, suffix: &suffix, ..writing.context(hub.clone()) };
             let mut prepared = write::prepare_create(&context, object.clone())?;
+            kind.validate_served(None, &prepared)?;
             if is_service {
-                alloc::allocate(
-                    storage,
-                    &mut prepared,
-                    &self.net,
-                    &self.used_by_services(),
-                    app::random_u64(),
-                )?;
+                let used = self.used_by_services();
+                alloc::allocate(hub.resource, &mut prepared, &self.net, &used, app::random_u64())?;
             }
+            warnings::add(warnings, warnings::of_create(&hub, &prepared));
             let name = meta::name(&prepared).to_string();
-            let key = keys::object_key(storage, namespace, &name)?;
-            if options.dry_run {
-                if self.store.get(&key).await?.is_some() {
-                    return Err(ApiError::already_exists(resource, &name));
+            let shown = forms::served(kind, prepared.clone());
+            self.admit_validating(attributes, Some(&shown), None, warnings).await?;
+            let prepared = self.stored_form(kind, prepared).await?;
+            let key = keys::object_key(hub.resource, namespace, &name)?;
+            if attributes.dry_run {
+                if let Some(found) = self.store.get(&key).await? {
+                    return Err(self.taken(kind, &key, &name, Some(found)));
                 }
-                return Ok(Arc::new(Stored::new(storage, &key, 0, prepared)));
+                return Ok(Arc::new(Stored::tried(&hub, &key, prepared)));
             }
-            let lease = if storage.kind == "Event" { self.event_lease().await? } else { 0 };
+            let lease = if hub.resource.kind == "Event" { self.event_lease().await? } else { 0 };
             match self.store.put(&key, 0, encode(&prepared), lease).await {
                 Ok(Written::Done(revision)) => {
                     if allocating.is_some() {
                         // The next service must see what this one took.
                         self.caches.wait_for(revision).await?;
                     }
-                    return Ok(Arc::new(Stored::new(storage, &key, revision, prepared)));
+                    return Ok(Arc::new(Stored::new(&hub, &key, revision, prepared)));
                 }
-                Ok(Written::Changed(_)) => {
+                Ok(Written::Changed(found)) => {
                     let generated = meta::name(&object).is_empty();
                     if !generated || attempt >= MAX_NAMES {
-                        return Err(ApiError::already_exists(resource, &name));
+                        return Err(self.taken(kind, &key, &name, found));
                     }
                     suffix = app::name_suffix();
                 }
@@ -173,19 +126,28 @@ impl App {
         unreachable!("the loop returns")
     }
 
+    /// Why there cannot be another object under this key.
+    fn taken(&self, kind: &Kind, key: &str, name: &str, found: Option<Found>) -> ApiError {
+        let there = self.read(Target { kind, namespace: None, name }, key, found);
+        match there.is_ok_and(|stored| meta::is_deleting(&stored.value())) {
+            true => ApiError::still_exists(kind.resource, name),
+            false => ApiError::already_exists(kind.resource, name),
+        }
+    }
+
     async fn check_namespace(
         &self,
         resource: &Resource,
         name: &str,
         namespace: &str,
     ) -> Result<(), ApiError> {
-        let Some(kind) = objects::resources::by_kind("", "v1", "Namespace") else { return Ok(()) };
-        let target = Target { resource: kind, namespace: None, name: namespace };
+        let Some(kind) = Kind::named("", "v1", "Namespace") else { return Ok(()) };
+        let target = Target { kind: &kind, namespace: None, name: namespace };
         // The cache may be a moment behind: only what it has is believed.
         let stored = match self.cached(target) {
             Some(stored) => Some(stored),
             None => self.get(target).await.map(Some).or_else(|e| match e.reason {
-                crate::heart::status::Reason::NotFound => Ok(None),
+                Reason::NotFound => Ok(None),
                 _ => Err(e),
             })?,
         };
@@ -195,7 +157,7 @@ impl App {
 
     fn used_by_services(&self) -> Used {
         let mut used = Used::default();
-        let service = objects::resources::by_kind("", "v1", "Service").and_then(|r| self.caches.of(r));
+        let service = Kind::named("", "v1", "Service").and_then(|kind| self.caches.of(kind.resource));
         if let Some(cache) = service {
             let all: Vec<Arc<Stored>> = cache.read(|cache| cache.list("").cloned().collect());
             all.iter().for_each(|service| used.add(&service.value()));
@@ -203,156 +165,175 @@ impl App {
         used
     }
 
-    /// Change one object: `change` sees the newest state (with its resourceVersion) and says what
-    /// should become of it. It may be called again when someone else was first.
+    /// Change one object without asking anybody else: `change` sees the newest state (with its
+    /// resourceVersion) and says what should become of it. It may be called again when someone
+    /// else was first.
     pub async fn change(
         &self,
         target: Target<'_>,
         dry_run: bool,
         mut change: impl FnMut(&Value, i64) -> Result<Change, ApiError>,
     ) -> Result<Outcome, ApiError> {
-        let key = target.key()?;
-        let storage = target.storage();
-        // The cache's state is a first guess; it is never the reason for a refusal.
-        let (mut stored, mut fresh) = match self.cached(target) {
-            Some(stored) => (stored, false),
-            None => (self.get(target).await?, true),
-        };
-        for _ in 0..MAX_TRIES {
-            let old = stored.value();
-            let wanted = match change(&old, stored.revision) {
-                Err(_) | Ok(Change::Same) if !fresh => {
-                    stored = self.get(target).await?;
-                    fresh = true;
-                    continue;
-                }
-                wanted => wanted?,
-            };
-            let written = match wanted {
-                Change::Same => return Ok(Outcome::Now(stored)),
-                Change::Put(new) => {
-                    let mut compare = new.clone();
-                    meta::set_resource_version(&mut compare, stored.revision);
-                    if compare == old {
-                        // Nothing changed: no write, no new version, nobody is woken.
-                        if fresh {
-                            return Ok(Outcome::Now(stored));
-                        }
-                        stored = self.get(target).await?;
-                        fresh = true;
-                        continue;
-                    }
-                    if dry_run {
-                        return Ok(Outcome::Now(Arc::new(Stored::new(storage, &key, stored.revision, new))));
-                    }
-                    let lease = if storage.kind == "Event" { self.event_lease().await? } else { 0 };
-                    match self.store.put(&key, stored.revision, encode(&new), lease).await? {
-                        Written::Done(revision) => {
-                            return Ok(Outcome::Now(Arc::new(Stored::new(storage, &key, revision, new))));
-                        }
-                        changed => changed,
-                    }
-                }
-                Change::Remove if dry_run => return Ok(Outcome::Gone(stored)),
-                Change::Remove => match self.store.delete(&key, stored.revision).await? {
-                    Written::Done(revision) => {
-                        return Ok(Outcome::Gone(Arc::new(stored.at_revision(revision))));
-                    }
-                    changed => changed,
-                },
-            };
-            let Written::Changed(now) = written else { continue };
-            stored = self.read(target, &key, now)?;
-            fresh = true;
+        let mut attempts = Attempts::begin(self, target, dry_run).await?;
+        while let Some(stored) = attempts.next() {
+            let decision = change(&stored.value(), stored.revision);
+            if let Some(outcome) = attempts.settle(decision).await? {
+                return Ok(outcome);
+            }
         }
-        Err(ApiError::modified(target.resource, target.name))
+        Err(ApiError::modified(target.kind.resource, target.name))
     }
 
-    /// Update one part of an object to what `make` makes of its present state.
-    pub async fn update(
+    /// Write what a controller of this server's own makes of an object, if that is something new. `None`
+    /// when the object is gone, which ends the work on it.
+    pub async fn settle(
         &self,
         target: Target<'_>,
-        part: Part,
-        dry_run: bool,
-        mut make: impl FnMut(&Value) -> Result<Value, ApiError>,
-    ) -> Result<Outcome, ApiError> {
-        let storage = target.storage();
-        let is_service = (storage.group, storage.kind) == ("", "Service") && part == Part::Main;
-        let allocating = if is_service { Some(self.services.lock().await) } else { None };
-        let used = if is_service { self.used_by_services() } else { Used::default() };
-        let outcome = self
-            .change(target, dry_run, |old, revision| {
-                let context = Context {
-                    resource: storage,
-                    namespace: target.namespace,
-                    name: Some(target.name),
-                    now: Timestamp::now(),
-                    uid: "",
-                    suffix: "",
-                };
-                let mut new = write::prepare_update(&context, part, old, revision, make(old)?)?;
-                if is_service {
-                    let mut others = used.clone();
-                    others.remove(old);
-                    alloc::allocate(storage, &mut new, &self.net, &others, app::random_u64())?;
-                }
-                Ok(match write::is_finished(storage, &new) {
-                    true => Change::Remove,
-                    false => Change::Put(new),
-                })
-            })
-            .await?;
-        if allocating.is_some() && !dry_run {
-            self.caches.wait_for(outcome.stored().revision).await?;
+        mut settle: impl FnMut(&Value) -> Value,
+    ) -> Result<Option<Arc<Stored>>, ApiError> {
+        let settled = self.change(target, false, |old, _| {
+            let mut new = settle(old);
+            if new == *old {
+                return Ok(Change::Same);
+            }
+            meta::map_at(&mut new, "metadata").shift_remove("resourceVersion");
+            Ok(Change::Put(new))
+        });
+        match settled.await {
+            Ok(outcome) => Ok(Some(outcome.stored().clone())),
+            Err(error) if error.reason == Reason::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
-        Ok(outcome)
     }
 
-    pub async fn delete(&self, target: Target<'_>, options: &DeleteOptions) -> Result<Outcome, ApiError> {
-        let storage = target.storage();
-        self.change(target, options.dry_run, |old, revision| {
-            let deletion = delete::prepare_delete(storage, old, revision, options, Timestamp::now())?;
-            Ok(match deletion {
-                Deletion::Remove => Change::Remove,
-                Deletion::Pending => Change::Same,
-                Deletion::Mark(mut marked) => {
-                    if let Some(metadata) = marked["metadata"].as_object_mut() {
-                        metadata.shift_remove("resourceVersion");
-                    }
-                    Change::Put(marked)
+    /// Update one part of an object to what `make` makes of its present state. `make` is shown
+    /// the object as it is served, and gives a decoded one.
+    pub async fn update(
+        &self,
+        writing: &Writing,
+        part: Part,
+        warnings: &mut Vec<String>,
+        mut make: impl FnMut(&Value, &mut Vec<String>) -> Result<Value, ApiError>,
+    ) -> Result<Outcome, ApiError> {
+        let target = writing.target();
+        let resource = target.kind.hub().resource;
+        let is_service = (resource.group, resource.kind) == ("", "Service") && part == Part::Main;
+        let allocating = if is_service { Some(self.services.lock().await) } else { None };
+        let mut attempts = Attempts::begin(self, target, writing.attributes.dry_run).await?;
+        while let Some(stored) = attempts.next() {
+            warnings.clear();
+            let decision = self.updated(writing, part, &stored, warnings, &mut make).await;
+            if let Some(outcome) = attempts.settle(decision).await? {
+                if allocating.is_some() && !writing.attributes.dry_run {
+                    self.caches.wait_for(outcome.stored().revision).await?;
                 }
-            })
+                return Ok(outcome);
+            }
+        }
+        Err(ApiError::modified(target.kind.resource, target.name))
+    }
+
+    /// One attempt of an update, on the state `stored`.
+    async fn updated(
+        &self,
+        writing: &Writing,
+        part: Part,
+        stored: &Stored,
+        warnings: &mut Vec<String>,
+        make: &mut impl FnMut(&Value, &mut Vec<String>) -> Result<Value, ApiError>,
+    ) -> Result<Change, ApiError> {
+        let attributes = &writing.attributes;
+        let (kind, hub) = (&attributes.kind, attributes.kind.hub());
+        let old = self.hub_form(kind, stored.value()).await?;
+        let shown = forms::served(kind, old.clone());
+        let mut new = make(&shown, warnings)?;
+        if !writing.applies {
+            managed::note_update(&writing.writer(), Some(&shown), &mut new);
+        }
+        self.admit_mutating(attributes, &mut new, Some(&shown), warnings).await?;
+        let context = writing.context(hub.clone());
+        let new = forms::hub(kind, new);
+        let mut new = write::prepare_update(&context, part, &old, stored.revision, new)?;
+        if (hub.resource.group, hub.resource.kind) == ("", "Service") && part == Part::Main {
+            let mut others = self.used_by_services();
+            others.remove(&old);
+            alloc::allocate(hub.resource, &mut new, &self.net, &others, app::random_u64())?;
+        }
+        if part == Part::Finalize {
+            validation::validate_finalize(hub.resource, &new)?;
+        }
+        if part == Part::Main {
+            kind.validate_served(Some(&old), &new)?;
+            warnings::add(warnings, warnings::of_update(&hub, &new, &old));
+        }
+        let wanted = forms::served(kind, new.clone());
+        self.admit_validating(attributes, Some(&wanted), Some(&shown), warnings).await?;
+        Ok(match write::is_finished(hub.resource, &new) {
+            true => Change::Remove,
+            false => Change::Put(self.stored_form(kind, new).await?),
         })
-        .await
+    }
+
+    pub async fn delete(
+        &self,
+        writing: &Writing,
+        options: &DeleteOptions,
+        warnings: &mut Vec<String>,
+    ) -> Result<Outcome, ApiError> {
+        let target = writing.target();
+        let mut attempts = Attempts::begin(self, target, options.dry_run).await?;
+        while let Some(stored) = attempts.next() {
+            warnings.clear();
+            let decision = self.deleted(writing, options, &stored, warnings).await;
+            if let Some(outcome) = attempts.settle(decision).await? {
+                return Ok(outcome);
+            }
+        }
+        Err(ApiError::modified(target.kind.resource, target.name))
+    }
+
+    /// One attempt of a delete. Only metadata changes, so the stored form is good enough.
+    async fn deleted(
+        &self,
+        writing: &Writing,
+        options: &DeleteOptions,
+        stored: &Stored,
+        warnings: &mut Vec<String>,
+    ) -> Result<Change, ApiError> {
+        let (kind, mut old) = (&writing.attributes.kind, stored.value());
+        let now = Timestamp::now();
+        if custom::is_definition(kind.resource) {
+            custom::hold_for_cleanup(&mut old, now);
+        }
+        let deletion = delete::prepare_delete(kind.hub().resource, &old, stored.revision, options, now)?;
+        if deletion != Deletion::Pending {
+            let shown = forms::served(kind, self.hub_form(kind, old).await?);
+            self.admit_validating(&writing.attributes, None, Some(&shown), warnings).await?;
+        }
+        Ok(match deletion {
+            Deletion::Remove => Change::Remove,
+            Deletion::Pending => Change::Same,
+            Deletion::Mark(mut marked) => {
+                meta::map_at(&mut marked, "metadata").shift_remove("resourceVersion");
+                Change::Put(marked)
+            }
+        })
     }
 
     /// What a delete answers.
-    pub fn delete_answer(&self, target: Target<'_>, outcome: &Outcome) -> Bytes {
-        match outcome {
-            Outcome::Gone(stored) if !returns_deleted(target.resource) => {
-                encode(&delete_status(target.resource, stored))
-            }
-            outcome => encode(&convert::from_storage(target.resource, outcome.stored().value())),
+    pub async fn delete_answer(&self, target: Target<'_>, outcome: &Outcome) -> Result<Bytes, ApiError> {
+        let resource = target.kind.resource;
+        if let Outcome::Gone(stored) = outcome
+            && !kinds::facts(resource).returns_deleted
+        {
+            let value = stored.value();
+            return Ok(encode(&crate::heart::status::deleted(
+                resource,
+                meta::name(&value),
+                meta::uid(&value),
+            )));
         }
+        let shown = self.shown(target.kind, outcome.stored().clone()).await?;
+        Ok(encode(&convert::from_storage(resource, shown.value())))
     }
-}
-
-fn delete_status(resource: &Resource, stored: &Stored) -> Value {
-    let value = stored.value();
-    crate::heart::status::deleted(resource, meta::name(&value), meta::uid(&value))
-}
-
-/// Kinds whose delete answers with the object as it was.
-fn returns_deleted(resource: &Resource) -> bool {
-    resource.group.is_empty()
-        && matches!(
-            resource.kind,
-            "Pod"
-                | "Service"
-                | "ServiceAccount"
-                | "PersistentVolume"
-                | "PersistentVolumeClaim"
-                | "PodTemplate"
-                | "ResourceQuota"
-        )
 }

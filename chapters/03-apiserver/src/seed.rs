@@ -2,12 +2,12 @@
 //! `kubernetes` service with this server behind it (upstream: `pkg/controlplane/controller`).
 
 use crate::app::App;
-use crate::heart::query::{FieldValidation, WriteOptions};
+use crate::heart::admission::{Operation, builtin};
+use crate::heart::kind::Kind;
 use crate::heart::status::{ApiError, Reason};
 use crate::heart::write::Part;
-use crate::registry::Target;
+use crate::writing::Writing;
 use futures_util::future::join_all;
-use objects::resources;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
@@ -21,6 +21,28 @@ pub async fn keep_up(app: &App, advertise: Option<(IpAddr, u16)>) -> Result<(), 
     });
     for result in join_all(namespaces).await {
         result?;
+    }
+    let classes = builtin::SYSTEM_PRIORITIES.map(|(name, value, description)| {
+        let class = json!({
+            "kind": "PriorityClass",
+            "apiVersion": "scheduling.k8s.io/v1",
+            "metadata": { "name": name },
+            "value": value,
+            "description": description,
+        });
+        ensure(app, "scheduling.k8s.io", "v1", "PriorityClass", None, class)
+    });
+    for result in join_all(classes).await {
+        result?;
+    }
+    if !app.front.known.is_empty() {
+        let known = json!({
+            "kind": "ConfigMap",
+            "apiVersion": "v1",
+            "metadata": { "name": "extension-apiserver-authentication" },
+            "data": app.front.known,
+        });
+        ensure(app, "", "v1", "ConfigMap", Some("kube-system"), known).await?;
     }
     let Some((address, port)) = advertise else { return Ok(()) };
     let labels = json!({ "component": "apiserver", "provider": "kubernetes" });
@@ -70,18 +92,17 @@ async fn ensure(
     namespace: Option<&str>,
     object: Value,
 ) -> Result<(), ApiError> {
-    let Some(resource) = resources::by_kind(group, version, kind) else { return Ok(()) };
-    let name = crate::heart::meta::name(&object).to_string();
-    let target = Target { resource, namespace, name: &name };
-    if let Some(stored) = app.cached(target) {
+    let Some(kind) = Kind::named(group, version, kind) else { return Ok(()) };
+    let mut writing = Writing::own(Operation::Update, &kind, namespace, crate::heart::meta::name(&object));
+    if let Some(stored) = app.cached(writing.target()) {
         let now = stored.value();
-        let stale = ["subsets", "endpoints"].iter().any(|key| now.get(key) != object.get(key));
+        let stale = ["subsets", "endpoints", "data"].iter().any(|key| now.get(key) != object.get(key));
         if !stale {
             return Ok(());
         }
-        app.update(target, Part::Main, false, |old| {
+        app.update(&writing, Part::Main, &mut Vec::new(), |old, _| {
             let mut new = old.clone();
-            for key in ["subsets", "endpoints", "ports"] {
+            for key in ["subsets", "endpoints", "ports", "data"] {
                 if let Some(value) = object.get(key) {
                     crate::heart::meta::as_map(&mut new).insert(key.into(), value.clone());
                 }
@@ -91,8 +112,8 @@ async fn ensure(
         .await?;
         return Ok(());
     }
-    let options = WriteOptions { dry_run: false, field_validation: FieldValidation::Ignore };
-    match app.create(resource, namespace, object, options, &mut Vec::new()).await {
+    writing.attributes.operation = Operation::Create;
+    match app.create(&writing, writing.decode(object)?, &mut Vec::new()).await {
         Err(error) if error.reason != Reason::AlreadyExists => Err(error),
         _ => Ok(()),
     }

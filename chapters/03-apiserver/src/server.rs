@@ -1,19 +1,23 @@
 //! The process: flags, sockets, the loop.
 
+use crate::aggregation::Front;
 use crate::app::App;
 use crate::etcd::Store;
 use crate::handler;
 use crate::heart::alloc::ServiceNet;
-use crate::proxy::Kubelets;
-use crate::{seed, tls};
+use crate::identity::Tokens;
+use crate::proxy::{Kubelets, Peer};
+use crate::tls::Callers;
+use crate::{admission, aggregation, custom, seed};
 use anyhow::Context as _;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::json;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{FromRawFd as _, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -59,6 +63,32 @@ pub struct Args {
     pub kubelet_client_key: Option<PathBuf>,
     #[arg(long)]
     pub kubelet_certificate_authority: Option<PathBuf>,
+    /// The key that signs tokens of service accounts (P-256, PKCS#8, PEM). Without it this server
+    /// makes one, and its tokens end with it.
+    #[arg(long)]
+    pub service_account_signing_key_file: Option<PathBuf>,
+    /// Who the tokens say that they are from.
+    #[arg(long, default_value = "https://kubernetes.default.svc.cluster.local")]
+    pub service_account_issuer: String,
+    /// Whom a token is for when nobody is named; the issuer if not given.
+    #[arg(long, value_delimiter = ',')]
+    pub api_audiences: Vec<String>,
+    /// What servers behind this one (APIService objects) are shown: a client certificate.
+    #[arg(long)]
+    pub proxy_client_cert_file: Option<PathBuf>,
+    #[arg(long)]
+    pub proxy_client_key_file: Option<PathBuf>,
+    /// Who signs that certificate: servers behind this one read it in the ConfigMap
+    /// `extension-apiserver-authentication`. And this server believes such a certificate itself, when it
+    /// says in `X-Remote-User`, `X-Remote-Group` and `X-Remote-Extra-` for whom it speaks.
+    #[arg(long)]
+    pub requestheader_client_ca_file: Option<PathBuf>,
+    /// The names that the certificate may have; any if none is given.
+    #[arg(long, value_delimiter = ',')]
+    pub requestheader_allowed_names: Vec<String>,
+    /// What is not to be done to new objects, of what is done by default.
+    #[arg(long, value_delimiter = ',')]
+    pub disable_admission_plugins: Vec<admission::Plugin>,
     #[arg(long, default_value = "10.96.0.0/16")]
     pub service_cluster_ip_range: String,
     #[arg(long, default_value = "30000-32767")]
@@ -95,13 +125,16 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
 /// Serve until `stop` is done.
 pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let authorities = [&args.client_ca_file, &args.requestheader_client_ca_file];
+    let authorities: Vec<&Path> = authorities.into_iter().flatten().map(PathBuf::as_path).collect();
     // A client may also show no certificate, and a token instead.
-    let clients = args.client_ca_file.as_deref().map_or(Clients::Anybody, Clients::MayShow);
+    let clients = if authorities.is_empty() { Clients::Anybody } else { Clients::MayShow(&authorities) };
     let alpn: [&[u8]; 2] = [b"h2", b"http/1.1"];
     let config = store::tls::server_config(&args.tls_cert_file, &args.tls_private_key_file, clients, &alpn)?;
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listeners = listeners(&args).await?;
     let app = Arc::new(app(&args)?);
+    let callers = Arc::new(Callers::new(&args)?);
     let advertise = advertised(&args, &listeners);
     let (sender, mut events) = mpsc::channel(MAX_ACCEPTED);
     for listener in listeners {
@@ -109,8 +142,11 @@ pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result
     }
     let feeding = tokio::spawn({
         let app = app.clone();
-        async move { app.caches.feed(&app.store).await }
+        async move { app.caches.feed(&app).await }
     });
+    let settling = tokio::spawn(custom::run(app.clone()));
+    let aggregating = tokio::spawn(aggregation::run(app.clone()));
+    let checking = tokio::spawn(admission::status::run(app.clone()));
     let mut stop = std::pin::pin!(stop);
     let mut keep_up = tokio::time::interval(KEEP_UP_EVERY);
     keep_up.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -126,7 +162,13 @@ pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result
         };
         match event {
             Event::Connection(stream) => {
-                tokio::spawn(connection(app.clone(), acceptor.clone(), stream, done.clone()));
+                tokio::spawn(connection(
+                    app.clone(),
+                    callers.clone(),
+                    acceptor.clone(),
+                    stream,
+                    done.clone(),
+                ));
             }
             Event::KeepUp => drop(tokio::spawn(look_after(app.clone(), advertise))),
             Event::Compact => {
@@ -142,6 +184,9 @@ pub async fn serve(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result
     app.stopping.send_replace(true);
     drop(done);
     let _ = tokio::time::timeout(GRACE, connections_ended.recv()).await;
+    settling.abort();
+    aggregating.abort();
+    checking.abort();
     feeding.abort();
     Ok(())
 }
@@ -160,14 +205,48 @@ fn app(args: &Args) -> anyhow::Result<App> {
     let net = ServiceNet::parse(&args.service_cluster_ip_range, &args.service_node_port_range)
         .context("--service-cluster-ip-range or --service-node-port-range is not a range")?;
     let address = format!("{}:{}", args.advertise_address.unwrap_or(args.bind_address), args.secure_port);
-    let knows_clients = args.client_ca_file.is_some();
-    Ok(App::new(
+    let knows_clients = args.client_ca_file.is_some() || args.requestheader_client_ca_file.is_some();
+    let mut app = App::new(
         Store::new(&args.etcd_servers, &etcd)?,
         net,
         Kubelets::new(&kubelet)?,
+        Tokens::new(
+            args.service_account_signing_key_file.as_deref(),
+            &args.service_account_issuer,
+            &args.api_audiences,
+        )?,
         address,
         knows_clients,
-    ))
+        front(args)?,
+    );
+    app.disabled_plugins.clone_from(&args.disable_admission_plugins);
+    Ok(app)
+}
+
+/// How servers behind this one are met, and what they must know to believe it.
+fn front(args: &Args) -> anyhow::Result<Front> {
+    let identity = ClientFiles {
+        ca: None,
+        cert: args.proxy_client_cert_file.clone(),
+        key: args.proxy_client_key_file.clone(),
+    };
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let mut known = serde_json::Map::new();
+    if let Some(path) = &args.requestheader_client_ca_file {
+        let list = |names: &[&str]| json!(names).to_string();
+        known.insert("requestheader-client-ca-file".into(), json!(read(path)?));
+        let allowed = json!(args.requestheader_allowed_names).to_string();
+        known.insert("requestheader-allowed-names".into(), json!(allowed));
+        known.insert("requestheader-username-headers".into(), json!(list(&["X-Remote-User"])));
+        known.insert("requestheader-group-headers".into(), json!(list(&["X-Remote-Group"])));
+        known.insert("requestheader-extra-headers-prefix".into(), json!(list(&["X-Remote-Extra-"])));
+        if let Some(path) = &args.client_ca_file {
+            known.insert("client-ca-file".into(), json!(read(path)?));
+        }
+    }
+    Ok(Front::new(identity, known))
 }
 
 async fn listeners(args: &Args) -> anyhow::Result<Vec<TcpListener>> {
@@ -246,18 +325,28 @@ async fn compact_store(app: Arc<App>, revision: i64) {
     }
 }
 
-async fn connection(app: Arc<App>, acceptor: TlsAcceptor, stream: TcpStream, _done: mpsc::Sender<()>) {
+async fn connection(
+    app: Arc<App>,
+    callers: Arc<Callers>,
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    _done: mpsc::Sender<()>,
+) {
     let _ = stream.set_nodelay(true);
+    let peer = stream.peer_addr().ok().map(Peer);
     let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
         Err(_) => return tracing::debug!("TLS handshake timed out"),
     };
-    let user = tls::user_of(stream.get_ref().1.peer_certificates().and_then(|c| c.first()));
+    let caller = callers.caller(stream.get_ref().1.peer_certificates().unwrap_or_default());
     let mut stopping = app.stopping.subscribe();
-    let service = service_fn(move |request| {
-        let (app, user) = (app.clone(), user.clone());
-        async move { Ok::<_, Infallible>(handler::serve(app, user, request).await) }
+    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        let (app, caller) = (app.clone(), caller.clone());
+        async move { Ok::<_, Infallible>(handler::serve(app, caller, request).await) }
     });
     let mut server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     server.http2().max_concurrent_streams(1000);

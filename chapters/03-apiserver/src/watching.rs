@@ -4,15 +4,16 @@
 use crate::answer::{Body, BoxError};
 use crate::app::App;
 use crate::caches::KindCache;
+use crate::heart::kind::Kind;
 use crate::heart::query::{ListOptions, VersionMatch};
 use crate::heart::render::{self, View};
 use crate::heart::status::ApiError;
-use crate::heart::watch_cache::{Cursor, Interest, line};
+use crate::heart::stored::Stored;
+use crate::heart::watch_cache::{CacheEvent, Cursor, EventType, Interest};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use jiff::Timestamp;
-use objects::resources::Resource;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ use tokio::time::Instant;
 
 /// How often a watcher that wants bookmarks is told how far it has come.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// The last of these comes so long before the watch ends.
+const BEFORE_END: Duration = Duration::from_secs(2);
 /// Without `timeoutSeconds` a watch ends after 30 to 60 minutes, so that watchers spread out.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
 /// Events in one chunk of the body.
@@ -28,19 +31,23 @@ const BATCH: usize = 100;
 
 struct Watching {
     app: Arc<App>,
-    resource: &'static Resource,
+    kind: Kind,
     view: View,
-    kind: Arc<KindCache>,
+    cache: Arc<KindCache>,
     epoch: u64,
     cursor: Cursor,
     changed: watch::Receiver<i64>,
     stopping: watch::Receiver<bool>,
-    /// Chunks that are ready: what was there at the start.
-    ready: VecDeque<Bytes>,
+    /// What was there at the start, and is still to be sent.
+    initial: VecDeque<Arc<Stored>>,
+    /// The line that ends what was there at the start, if it was asked for.
+    initial_done: Option<Bytes>,
+    /// The columns of a Table were sent.
+    begun: bool,
     bookmarks: bool,
     next_bookmark: Instant,
     end: Instant,
-    /// Nothing follows the chunks that are ready.
+    /// The last line was sent.
     finished: bool,
     _permit: OwnedSemaphorePermit,
 }
@@ -48,13 +55,13 @@ struct Watching {
 /// Start a watch of `interest` as `options` ask.
 pub async fn start(
     app: &Arc<App>,
-    resource: &'static Resource,
+    kind: &Kind,
     view: View,
     interest: Interest,
     options: &ListOptions,
     permit: OwnedSemaphorePermit,
 ) -> Result<Body, ApiError> {
-    let kind = app.caches.of(resource).cloned().ok_or_else(ApiError::no_route)?;
+    let cache = app.caches.of(kind.resource).ok_or_else(ApiError::no_route)?;
     match options.version {
         VersionMatch::Newest => app.caches.wait_for(app.store.revision().await?).await?,
         VersionMatch::NotOlderThan(revision) if options.send_initial_events == Some(true) => {
@@ -62,22 +69,24 @@ pub async fn start(
         }
         _ => app.caches.wait_for(0).await?,
     }
-    let now = Timestamp::now();
     let random = Duration::from_secs(crate::app::random_u64() % LONGEST.as_secs());
     let length = options.timeout_seconds.map_or(LONGEST + random, Duration::from_secs);
+    let end = Instant::now() + length;
     let mut state = Watching {
         app: app.clone(),
-        resource,
+        kind: kind.clone(),
         view,
-        epoch: kind.epoch(),
-        changed: kind.changed.subscribe(),
+        epoch: cache.epoch(),
+        changed: cache.changed.subscribe(),
         stopping: app.stopping.subscribe(),
         cursor: Cursor { interest, revision: 0 },
-        kind,
-        ready: VecDeque::new(),
+        cache,
+        initial: VecDeque::new(),
+        initial_done: None,
+        begun: false,
         bookmarks: options.allow_bookmarks,
-        next_bookmark: Instant::now() + BOOKMARK_EVERY,
-        end: Instant::now() + length,
+        next_bookmark: next_bookmark(Instant::now(), end),
+        end,
         finished: false,
         _permit: permit,
     };
@@ -88,11 +97,11 @@ pub async fn start(
     };
     let revision = match options.version {
         VersionMatch::NotOlderThan(revision) | VersionMatch::Exact(revision) if !initial => revision,
-        _ => state.initial(initial, now),
+        _ => state.begin(initial),
     };
     state.cursor.revision = revision;
     if options.send_initial_events == Some(true) && options.allow_bookmarks {
-        state.ready.push_back(render::bookmark(resource, view, revision, true));
+        state.initial_done = Some(render::bookmark(kind.resource, view, revision, true));
     }
     // A start that is already forgotten is known before the answer's first byte.
     Ok(body(state))
@@ -107,66 +116,72 @@ fn body(state: Watching) -> Body {
 }
 
 impl Watching {
-    /// Queue what is there now, each as ADDED; the revision at which it is so.
-    fn initial(&mut self, send: bool, now: Timestamp) -> i64 {
+    /// Note what is there now, if it shall be sent; the revision at which it is so.
+    fn begin(&mut self, send: bool) -> i64 {
         let reached = self.app.caches.revision();
-        let (revision, objects) = self.kind.read(|cache| {
+        let (revision, objects) = self.cache.read(|cache| {
             let wanted = cache.list(&self.cursor.interest.prefix).filter(|o| self.cursor.interest.wants(o));
-            let objects: Vec<_> = if send { wanted.cloned().collect() } else { Vec::new() };
+            let objects: VecDeque<_> = if send { wanted.cloned().collect() } else { VecDeque::new() };
             (cache.revision().max(reached), objects)
         });
-        for batch in objects.chunks(BATCH) {
-            let mut chunk = BytesMut::new();
-            for object in batch {
-                chunk.extend_from_slice(&line(
-                    "ADDED",
-                    &render::object(self.resource, self.view, object, now),
-                ));
-            }
-            self.ready.push_back(chunk.freeze());
-        }
+        self.initial = objects;
         revision
+    }
+
+    /// The next lines of what was there at the start.
+    async fn initial(&mut self) -> Result<Option<Bytes>, ApiError> {
+        if self.initial.is_empty() {
+            return Ok(self.initial_done.take());
+        }
+        let batch: Vec<Arc<Stored>> = self.initial.drain(..BATCH.min(self.initial.len())).collect();
+        let (mut chunk, now) = (BytesMut::new(), Timestamp::now());
+        for object in self.app.all_shown(&self.kind, batch).await? {
+            let columns = !std::mem::replace(&mut self.begun, true);
+            let line = render::object_line(&self.kind, self.view, EventType::Added, &object, columns, now);
+            chunk.extend_from_slice(&line);
+        }
+        Ok(Some(chunk.freeze()))
     }
 
     /// The next chunk; `None` ends the watch.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(chunk) = self.ready.pop_front() {
-                return Some(chunk);
-            }
-            if self.finished || *self.stopping.borrow() || Instant::now() >= self.end {
+            if self.finished || self.cache.is_gone() || *self.stopping.borrow() || Instant::now() >= self.end
+            {
                 return None;
+            }
+            match self.initial().await {
+                Ok(Some(chunk)) => return Some(chunk),
+                Ok(None) => {}
+                Err(error) => return Some(self.fail(&error)),
             }
             // Seen before looking: a change while we look wakes us again.
             self.changed.borrow_and_update();
-            match self.look() {
+            match self.look().await {
                 Ok(Some(chunk)) => return Some(chunk),
                 Ok(None) => {}
-                Err(error) => {
-                    self.finished = true;
-                    return Some(render::error_line(&error));
-                }
+                Err(error) => return Some(self.fail(&error)),
             }
             let bookmark = if self.bookmarks { self.next_bookmark } else { self.end };
             tokio::select! {
                 _ = self.changed.changed() => {}
                 _ = self.stopping.changed() => {}
                 _ = tokio::time::sleep_until(self.end) => {}
-                _ = tokio::time::sleep_until(bookmark), if self.bookmarks => return Some(self.bookmark()),
+                _ = tokio::time::sleep_until(bookmark), if self.bookmarks => return Some(self.bookmark().await),
             }
         }
     }
 
-    fn look(&mut self) -> Result<Option<Bytes>, ApiError> {
-        if self.kind.epoch() != self.epoch {
+    async fn look(&mut self) -> Result<Option<Bytes>, ApiError> {
+        if self.cache.epoch() != self.epoch {
             return Err(ApiError::too_old(self.cursor.revision, self.app.caches.revision()));
         }
-        let events = self.kind.read(|cache| self.cursor.poll(cache, BATCH))?;
+        let events = self.cache.read(|cache| self.cursor.poll(cache, BATCH))?;
         let now = Timestamp::now();
-        let lines = events
-            .iter()
-            .map(|(kind, event)| render::watch_line(self.resource, self.view, *kind, event, now));
-        let lines: Vec<Bytes> = lines.collect();
+        let mut lines: Vec<Bytes> = Vec::with_capacity(events.len());
+        for (what, event) in &events {
+            lines.push(self.line(*what, event, now).await?);
+        }
         Ok(match lines.as_slice() {
             [] => None,
             // The common case passes the shared bytes on.
@@ -175,15 +190,40 @@ impl Watching {
         })
     }
 
-    fn bookmark(&mut self) -> Bytes {
-        self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
+    async fn line(&mut self, what: EventType, event: &CacheEvent, now: Timestamp) -> Result<Bytes, ApiError> {
+        let columns = !std::mem::replace(&mut self.begun, true);
+        if let Some(stored) = event.shown(what).filter(|_| self.kind.custom.is_some()) {
+            let shown = self.app.shown(&self.kind, stored.clone()).await?;
+            if !Arc::ptr_eq(&shown, stored) {
+                return Ok(render::object_line(&self.kind, self.view, what, &shown, columns, now));
+            }
+        }
+        Ok(render::watch_line(&self.kind, self.view, what, event, columns, now))
+    }
+
+    async fn bookmark(&mut self) -> Bytes {
         // Everything up to the common progress is in the cache, and what the cache has of
         // interest was sent: so this revision is where the watcher is.
         let reached = self.app.caches.revision();
-        if let Ok(Some(chunk)) = self.look() {
-            return chunk;
+        match self.look().await {
+            // The bookmark stays due.
+            Ok(Some(chunk)) => return chunk,
+            Ok(None) => {}
+            Err(error) => return self.fail(&error),
         }
+        self.next_bookmark = next_bookmark(Instant::now(), self.end);
         self.cursor.revision = self.cursor.revision.max(reached);
-        render::bookmark(self.resource, self.view, self.cursor.revision, false)
+        render::bookmark(self.kind.resource, self.view, self.cursor.revision, false)
     }
+
+    fn fail(&mut self, error: &ApiError) -> Bytes {
+        self.finished = true;
+        render::error_line(error)
+    }
+}
+
+/// Now and then, and once more before the end, so that the next watch starts from there.
+fn next_bookmark(now: Instant, end: Instant) -> Instant {
+    let last = end.checked_sub(BEFORE_END).filter(|last| *last > now);
+    last.map_or(now + BOOKMARK_EVERY, |last| last.min(now + BOOKMARK_EVERY))
 }

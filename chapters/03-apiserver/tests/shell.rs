@@ -1,10 +1,38 @@
 //! The server as a process sees it: real sockets, real TLS, our own store behind it, and a
-//! kubelet that is played here. Everything listens on 127.0.0.1.
+//! kubelet that is played here. Everything listens on 127.0.0.1, but for what is played to be a pod.
 
+#[path = "shell/admission.rs"]
+mod admission;
+#[path = "shell/aggregation.rs"]
+mod aggregation;
+#[path = "shell/applying.rs"]
+mod applying;
+#[path = "shell/backend.rs"]
+mod backend;
 #[path = "shell/cluster.rs"]
 mod cluster;
+#[path = "shell/connecting.rs"]
+mod connecting;
+#[path = "shell/conversion.rs"]
+mod conversion;
+#[path = "shell/custom.rs"]
+mod custom;
+#[path = "shell/documents.rs"]
+mod documents;
+#[path = "shell/identity.rs"]
+mod identity;
+#[path = "shell/judging.rs"]
+mod judging;
+#[path = "shell/kinds.rs"]
+mod kinds;
 #[path = "shell/kubelet.rs"]
 mod kubelet;
+#[path = "shell/pod_security.rs"]
+mod pod_security;
+#[path = "shell/reads.rs"]
+mod reads;
+#[path = "shell/refusals.rs"]
+mod refusals;
 
 use cluster::Cluster;
 use serde_json::json;
@@ -172,34 +200,6 @@ async fn services_written_at_once_get_addresses_of_their_own() {
     let (ips, ports): (std::collections::BTreeSet<_>, std::collections::BTreeSet<_>) =
         futures_util::future::join_all(made).await.into_iter().unzip();
     assert_eq!((ips.len(), ports.len()), (12, 12));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn logs_and_execs_reach_the_kubelet() {
-    let cluster = Cluster::start().await;
-    let admin = cluster.admin();
-    let port = kubelet::start(&cluster).await;
-    let node = json!({
-        "metadata": { "name": "n1" },
-        "status": {
-            "addresses": [{ "type": "InternalIP", "address": "127.0.0.1" }],
-            "daemonEndpoints": { "kubeletEndpoint": { "Port": port } },
-        },
-    });
-    assert_eq!(admin.post("/api/v1/nodes", node).await.0, 201);
-    let pods = "/api/v1/namespaces/default/pods";
-    let pod =
-        json!({ "metadata": { "name": "p" }, "spec": { "containers": [{ "name": "c", "image": "x" }] } });
-    assert_eq!(admin.post(pods, pod).await.0, 201);
-    let (status, early) = admin.get(&format!("{pods}/p/log")).await;
-    assert_eq!((status, &early["message"]), (400, &json!("pod p does not have a host assigned")));
-    let binding = json!({ "metadata": { "name": "p" }, "target": { "kind": "Node", "name": "n1" } });
-    assert_eq!(admin.post(&format!("{pods}/p/binding"), binding.clone()).await.0, 201);
-    assert_eq!(admin.post(&format!("{pods}/p/binding"), binding).await.0, 409, "a pod is bound once");
-    let (status, text) = admin.get_text(&format!("{pods}/p/log?tailLines=2")).await;
-    assert_eq!((status, text.as_str()), (200, "GET /containerLogs/default/p/c?tailLines=2\n"));
-    let answer = admin.upgrade(&format!("{pods}/p/exec?command=sh&stdin=true&stdout=true"), b"hello").await;
-    assert_eq!(answer, "/exec/default/p/c?command=sh&input=1&output=1 hello");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -70,6 +70,15 @@ pub struct List<K> {
     pub continue_: Option<String>,
 }
 
+/// What a server says that it serves.
+#[derive(Debug, Default)]
+pub struct Discovered {
+    /// Each resource in its group's preferred version; subresources are left out.
+    pub resources: Vec<ApiResource>,
+    /// Groups and versions that could not be asked.
+    pub failed: Vec<(String, Error)>,
+}
+
 #[derive(Deserialize)]
 struct RawList<K> {
     #[serde(default)]
@@ -87,6 +96,9 @@ pub enum Patch {
     Merge(Value),
     /// Only for built-in kinds.
     Strategic(Value),
+    /// Server-side apply: the fields that `manager` wants, and nothing else. With `force` they
+    /// are taken from others who own them.
+    Apply { manager: String, force: bool, fields: Value },
 }
 
 impl Patch {
@@ -95,7 +107,13 @@ impl Patch {
             Patch::Json(value) => ("application/json-patch+json", value),
             Patch::Merge(value) => ("application/merge-patch+json", value),
             Patch::Strategic(value) => ("application/strategic-merge-patch+json", value),
+            Patch::Apply { fields, .. } => ("application/apply-patch+yaml", fields),
         }
+    }
+
+    fn query(&self) -> Vec<(&'static str, String)> {
+        let Patch::Apply { manager, force, .. } = self else { return Vec::new() };
+        vec![("fieldManager", manager.clone()), ("force", force.to_string())]
     }
 }
 
@@ -119,6 +137,13 @@ impl Client {
 
     pub fn from_config(config: &Config) -> Result<Client, Error> {
         Ok(Client { http: HttpClient::new(config)? })
+    }
+
+    /// The same client under a name of its own: the server writes it beside the fields that this
+    /// program changes (`managedFields`).
+    pub fn called(mut self, program: &str) -> Client {
+        self.http.call_me(program);
+        self
     }
 
     /// Reads one object. The namespace of a cluster-scoped kind is ignored.
@@ -163,6 +188,16 @@ impl Client {
         self.patch_at(&resource_of::<K>(), ns, name, patch, subresource).await
     }
 
+    /// Server-side apply: makes the object so, or creates it. Whoever applies again without a
+    /// field gives it up. Another manager's field is a conflict, unless `force` takes it.
+    pub async fn apply<K: Object>(&self, object: &K, manager: &str, force: bool) -> Result<K, Error> {
+        let meta = object.metadata();
+        let (ns, name) = (objects::meta::namespace(meta), objects::meta::name(meta));
+        let fields = serde_json::to_value(object)?;
+        let patch = Patch::Apply { manager: manager.to_owned(), force, fields };
+        self.patch(ns, name, &patch, None).await
+    }
+
     /// Deletes an object; with finalizers or a grace period it only begins to go.
     pub async fn delete<K: Object>(
         &self,
@@ -198,32 +233,51 @@ impl Client {
         self.http.send(method, path_and_query, content_type, body).await
     }
 
-    /// Everything that is served, each resource in its group's preferred version.
-    /// Subresources are left out.
-    pub async fn discovery(&self) -> Result<Vec<ApiResource>, Error> {
+    /// What is served, as far as it can be known: the server behind one group may be away, and
+    /// the others still answer. A group that went while we asked is not there.
+    pub async fn discover(&self) -> Result<Discovered, Error> {
         let groups: APIGroupList = self.read("/apis").await?;
         let mut versions = vec!["v1".to_owned()];
         versions.extend(groups.groups.iter().filter_map(|group| {
             let preferred = group.preferred_version.as_ref().or(group.versions.first());
             preferred.map(|version| version.group_version.clone())
         }));
-        let mut resources = Vec::new();
+        let mut found = Discovered::default();
         for group_version in versions {
-            let (group, version) = group_version.split_once('/').unwrap_or(("", &group_version));
-            let root = if group.is_empty() { "/api" } else { "/apis" };
-            let list: APIResourceList = self.read(&format!("{root}/{group_version}")).await?;
-            let own = list.resources.into_iter().filter(|resource| !resource.name.contains('/'));
-            resources.extend(own.map(|resource| ApiResource {
-                group: group.to_owned(),
-                version: version.to_owned(),
-                kind: resource.kind,
-                plural: resource.name,
-                namespaced: resource.namespaced,
-                verbs: resource.verbs,
-            }));
+            match self.resources_of(&group_version).await {
+                Ok(resources) => found.resources.extend(resources),
+                Err(error) if error.is_not_found() => {}
+                Err(error @ Error::Transport(_)) => return Err(error),
+                Err(error) => found.failed.push((group_version, error)),
+            }
         }
-        resources.sort();
-        Ok(resources)
+        found.resources.sort();
+        Ok(found)
+    }
+
+    async fn resources_of(&self, group_version: &str) -> Result<Vec<ApiResource>, Error> {
+        let (group, version) = group_version.split_once('/').unwrap_or(("", group_version));
+        let root = if group.is_empty() { "/api" } else { "/apis" };
+        let list: APIResourceList = self.read(&format!("{root}/{group_version}")).await?;
+        let own = list.resources.into_iter().filter(|resource| !resource.name.contains('/'));
+        let resources = own.map(|resource| ApiResource {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: resource.kind,
+            plural: resource.name,
+            namespaced: resource.namespaced,
+            verbs: resource.verbs,
+        });
+        Ok(resources.collect())
+    }
+
+    /// The same, and an error where anything is missing: for those who must know of everything.
+    pub async fn discovery(&self) -> Result<Vec<ApiResource>, Error> {
+        let found = self.discover().await?;
+        match found.failed.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(found.resources),
+        }
     }
 
     pub async fn get_dynamic(
@@ -308,7 +362,7 @@ impl Client {
         subresource: Option<&str>,
     ) -> Result<K, Error> {
         let (content_type, body) = patch.parts();
-        let path = paths::object(resource, ns, name, subresource);
+        let path = paths::with_query(&paths::object(resource, ns, name, subresource), &patch.query());
         let answer = self.answer(Method::PATCH, &path, content_type, encode(body)?).await?;
         Ok(serde_json::from_slice(&answer)?)
     }

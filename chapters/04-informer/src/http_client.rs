@@ -65,15 +65,16 @@ impl HttpClient {
         if let Some(token) = &mut token {
             token.set_sensitive(true);
         }
-        let program = std::env::args().next().unwrap_or_default();
-        let program = program.rsplit('/').next().unwrap_or_default().to_owned();
+        let user_agent = HeaderValue::from_static("coracle");
+        Ok(HttpClient { http, base: config.server.trim_end_matches('/').into(), token, user_agent })
+    }
+
+    /// Go by this name.
+    pub(crate) fn call_me(&mut self, program: &str) {
         let agent = format!("{program}/v{}", env!("CARGO_PKG_VERSION"));
-        Ok(HttpClient {
-            http,
-            base: config.server.trim_end_matches('/').into(),
-            token,
-            user_agent: HeaderValue::try_from(agent).unwrap_or(HeaderValue::from_static("coracle")),
-        })
+        if let Ok(agent) = HeaderValue::try_from(agent) {
+            self.user_agent = agent;
+        }
     }
 
     /// A request and its whole answer, whatever its code.

@@ -51,7 +51,7 @@ mod informer;
 mod queue;
 mod run;
 
-pub use client::{Client, List, ListOptions, Object, Patch, resource_of};
+pub use client::{Client, Discovered, List, ListOptions, Object, Patch, resource_of};
 pub use config::Config;
 pub use error::Error;
 pub use events::EventRecorder;

@@ -127,6 +127,24 @@ impl Server {
             query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
         };
         let name = path.strip_prefix("/api/v1/namespaces/default/configmaps/").map(str::to_owned);
+        match path.as_str() {
+            "/apis" => {
+                let group = |name: &str| {
+                    let version = json!({"groupVersion": format!("{name}/v1"), "version": "v1"});
+                    json!({"name": name, "versions": [version], "preferredVersion": version})
+                };
+                let groups = ["away.example.com", "gone.example.com", "here.example.com"].map(group);
+                return ok(&json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}));
+            }
+            "/apis/away.example.com/v1" => return status(503, "ServiceUnavailable", "nobody answers"),
+            "/apis/gone.example.com/v1" => return status(404, "NotFound", "there is no such group"),
+            "/api/v1" | "/apis/here.example.com/v1" => {
+                let resource = |name: &str| json!({"name": name, "singularName": "", "kind": "Thing", "namespaced": true, "verbs": ["list"]});
+                let resources = ["things", "things/status"].map(resource);
+                return ok(&json!({"kind": "APIResourceList", "groupVersion": "v1", "resources": resources}));
+            }
+            _ => {}
+        }
         match (&head.method, name) {
             (&Method::GET, None) if query.contains("watch=true") => {
                 let from: u64 = value("resourceVersion").and_then(|v| v.parse().ok()).unwrap_or(0);
@@ -161,7 +179,7 @@ impl Server {
                 // Echoes what it was sent, for the tests of the other verbs.
                 let type_ = head.headers.get("content-type").and_then(|v| v.to_str().ok());
                 let sent = String::from_utf8_lossy(&body).into_owned();
-                let data = json!({"method": method.as_str(), "path": path, "type": type_, "body": sent});
+                let data = json!({"method": method.as_str(), "path": path, "query": query, "type": type_, "body": sent});
                 let data = data.as_object().cloned().unwrap_or_default();
                 let data: BTreeMap<_, _> =
                     data.into_iter().map(|(k, v)| (k, v.as_str().unwrap_or("").to_owned())).collect();
@@ -393,6 +411,9 @@ async fn each_verb_has_its_method_path_and_content_type() {
         let echo = client.patch::<ConfigMap>("default", "x", &patch, None).await.expect("ok");
         assert_eq!(show(echo), format!("PATCH {collection}/x application/{kind}+json []"));
     }
+    let echo = client.apply(&object, "a tool", true).await.expect("ok");
+    assert_eq!(echo.data.as_ref().expect("the echo")["query"], "fieldManager=a%20tool&force=true");
+    assert_eq!(show(echo), format!("PATCH {collection}/x application/apply-patch+yaml {sent}"));
     client.delete::<ConfigMap>("default", "x", &DeleteOptions::default()).await.expect("ok");
     client.bind("default", "pod", "node-1").await.expect("ok");
     let list = client.list::<ConfigMap>(&ListOptions::default()).await.expect("ok");
@@ -406,6 +427,20 @@ async fn each_verb_has_its_method_path_and_content_type() {
             "GET /api/v1/configmaps".to_owned(),
         ]
     );
+}
+
+/// A server behind one group that is down must not hide what the others serve; and whoever must
+/// know of everything is told that something is missing.
+#[tokio::test]
+async fn what_can_be_discovered_is_and_what_cannot_is_named() {
+    let server = Server::default();
+    let client = client(&server.start().await);
+    let found = client.discover().await.expect("the list of groups");
+    let groups: Vec<String> = found.resources.iter().map(|r| format!("{}/{}", r.group, r.plural)).collect();
+    assert_eq!(groups, ["/things", "here.example.com/things"]);
+    let failed: Vec<&str> = found.failed.iter().map(|(group_version, _)| group_version.as_str()).collect();
+    assert_eq!(failed, ["away.example.com/v1"]);
+    assert_eq!(client.discovery().await.expect_err("a group is missing").code(), Some(503));
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ pub struct Args {
 
 /// Places pods until the process is told to end.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let client = Client::from_kubeconfig(&args.kubeconfig)?;
+    let client = Client::from_kubeconfig(&args.kubeconfig)?.called("kube-scheduler");
     let name = heart::pod::DEFAULT_SCHEDULER;
     let recorder = EventRecorder::new(client.clone(), name, None);
     let scheduler = Scheduler::new(name, Profile::new(args.scoring_strategy));

@@ -22,25 +22,24 @@ impl Reconcile for Accounts {
             return Ok(None);
         };
         let name = meta::name(&namespace.metadata);
-        let account = missing_account(&namespace, caches.accounts.get(name, DEFAULT_ACCOUNT).as_deref());
-        if let Some(account) = account {
-            match context.client.create(&account).await {
-                Ok(written) => context.wrote(Self::NAME, key, "ServiceAccount", &written),
-                Err(error) if error.is_already_exists() || namespace_is_terminating(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let Some(certificate) = &self.root_certificate else {
-            return Ok(None);
-        };
+        // The certificate first: as soon as the account is there pods are let in, and they need both.
         let existing = caches.root_cas.get(name, ROOT_CA);
-        if let Some(map) = root_ca(&namespace, certificate, existing.as_deref()) {
+        let certificate = self.root_certificate.as_deref();
+        if let Some(map) = certificate.and_then(|it| root_ca(&namespace, it, existing.as_deref())) {
             let written = match existing {
                 None => context.client.create(&map).await,
                 Some(_) => context.client.replace(&map).await,
             };
             match written {
                 Ok(written) => context.wrote(Self::NAME, key, "ConfigMap", &written),
+                Err(error) if error.is_already_exists() || namespace_is_terminating(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let account = missing_account(&namespace, caches.accounts.get(name, DEFAULT_ACCOUNT).as_deref());
+        if let Some(account) = account {
+            match context.client.create(&account).await {
+                Ok(written) => context.wrote(Self::NAME, key, "ServiceAccount", &written),
                 Err(error) if error.is_already_exists() || namespace_is_terminating(&error) => {}
                 Err(error) => return Err(error),
             }

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, ObjectReference, Pod, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use objects::meta;
 
@@ -35,6 +36,7 @@ pub struct Caches {
     pub endpoints: Informer<Endpoints>,
     pub replica_sets: Informer<ReplicaSet>,
     pub deployments: Informer<Deployment>,
+    pub budgets: Informer<PodDisruptionBudget>,
     pub namespaces: Informer<Namespace>,
     pub accounts: Informer<ServiceAccount>,
     pub root_cas: Informer<ConfigMap>,
@@ -77,6 +79,7 @@ impl Caches {
             slices: Informer::start(client, all()),
             endpoints: Informer::start(client, all()),
             deployments: Informer::start(client, all()),
+            budgets: Informer::start(client, all()),
             namespaces: Informer::start(client, all()),
             accounts: Informer::start(client, all()),
             root_cas: Informer::start(client, root_cas),
@@ -96,6 +99,7 @@ impl Caches {
             self.endpoints.synced(),
             self.replica_sets.synced(),
             self.deployments.synced(),
+            self.budgets.synced(),
             self.namespaces.synced(),
             self.accounts.synced(),
         );

@@ -108,7 +108,8 @@ impl Deployments {
                 }));
                 let (namespace, name) =
                     (meta::namespace(&deployment.metadata), meta::name(&deployment.metadata));
-                let written: Deployment = client.patch(namespace, name, &patch, None).await?;
+                // Beside the status: annotations that come with the spec count as a wish.
+                let written: Deployment = client.patch(namespace, name, &patch, Some("status")).await?;
                 context.wrote(Self::NAME, key, "Deployment", &written);
             }
             Action::Status(status) => {

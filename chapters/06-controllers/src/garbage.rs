@@ -1,12 +1,14 @@
 //! Reads what `heart::gc` wants to know, and does what it judges.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use informer::{ApiResource, DynamicObject, Error, Event as Change, Informer, Patch, Query, WorkQueue};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use objects::meta;
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::AbortHandle;
 
 use crate::context::{Context, lock};
 use crate::driver::{Again, Reconcile};
@@ -26,7 +28,7 @@ pub enum Task {
 }
 
 /// Kinds that the manager watches anyway, and whose events feed the graph.
-const WATCHED: [(&str, &str); 9] = [
+const WATCHED: [(&str, &str); 10] = [
     ("", "pods"),
     ("", "nodes"),
     ("", "services"),
@@ -36,6 +38,7 @@ const WATCHED: [(&str, &str); 9] = [
     ("apps", "replicasets"),
     ("apps", "deployments"),
     ("discovery.k8s.io", "endpointslices"),
+    ("policy", "poddisruptionbudgets"),
 ];
 
 /// Events come and go by the thousand, own nothing and are owned by nobody.
@@ -50,35 +53,77 @@ pub fn enqueue(queue: &WorkQueue<Task>, work: Work) {
     }
 }
 
-/// Starts a watch for every kind that discovery lists and nobody watches yet. Returns the
-/// new ones.
+/// Kinds whose objects are kinds, or make more of them: when they change, discovery does.
+const MAKERS: [&str; 2] = ["customresourcedefinitions", "apiservices"];
+
+/// A watch of a kind that nobody else watches. It ends when this is dropped.
+pub struct Watched {
+    pub informer: Informer<DynamicObject>,
+    forwarding: AbortHandle,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.forwarding.abort();
+    }
+}
+
+/// The watched kinds, by group and plural.
+pub type WatchedKinds = BTreeMap<(String, String), Watched>;
+
+/// Starts a watch for every kind that discovery lists and nobody watches yet, and ends those of
+/// kinds that are not served any more. `changed` is told when kinds may have come or gone.
 pub async fn watch_others(
     context: &Context,
-    known: &mut BTreeSet<(String, String)>,
+    watched: &mut WatchedKinds,
     events: &mpsc::Sender<Change<DynamicObject>>,
-) -> Result<Vec<Informer<DynamicObject>>, Error> {
-    let resources = context.client.discovery().await?;
-    let mut started = Vec::new();
-    for resource in &resources {
+    changed: &Arc<Notify>,
+) -> Result<(), Error> {
+    let found = context.client.discover().await?;
+    for (group_version, error) in &found.failed {
+        tracing::debug!(group_version, %error, "a group cannot be discovered");
+    }
+    let mut served = BTreeSet::new();
+    for resource in &found.resources {
         let id = (resource.group.clone(), resource.plural.clone());
-        let watched = WATCHED.contains(&(id.0.as_str(), id.1.as_str()));
+        let elsewhere = WATCHED.contains(&(id.0.as_str(), id.1.as_str()));
         let watchable = resource.supports("list") && resource.supports("watch");
-        if watched || !watchable || resource.plural == IGNORED || !known.insert(id) {
+        if elsewhere || !watchable || resource.plural == IGNORED {
             continue;
         }
-        let informer = Informer::start_dynamic(&context.client, resource, Query::default());
-        let (mut changes, events) = (informer.subscribe(), events.clone());
-        tokio::spawn(async move {
-            while let Some(change) = changes.recv().await {
-                if events.send(change).await.is_err() {
-                    return;
-                }
-            }
-        });
-        started.push(informer);
+        served.insert(id.clone());
+        watched.entry(id).or_insert_with(|| watch(context, resource, events.clone(), changed.clone()));
     }
-    *context.resources.write().unwrap_or_else(std::sync::PoisonError::into_inner) = resources;
-    Ok(started)
+    // A group that did not answer is not gone.
+    let away: BTreeSet<&str> =
+        found.failed.iter().map(|(gv, _)| gv.split('/').next().unwrap_or("")).collect();
+    watched.retain(|id, _| served.contains(id) || away.contains(id.0.as_str()));
+    let mut known = context.resources.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+    known.retain(|resource| away.contains(resource.group.as_str()));
+    known.extend(found.resources);
+    Ok(())
+}
+
+fn watch(
+    context: &Context,
+    resource: &ApiResource,
+    events: mpsc::Sender<Change<DynamicObject>>,
+    changed: Arc<Notify>,
+) -> Watched {
+    let informer = Informer::start_dynamic(&context.client, resource, Query::default());
+    let mut changes = informer.subscribe();
+    let makes_kinds = MAKERS.contains(&resource.plural.as_str());
+    let forwarding = tokio::spawn(async move {
+        while let Some(change) = changes.recv().await {
+            if events.send(change).await.is_err() {
+                return;
+            }
+            if makes_kinds {
+                changed.notify_one();
+            }
+        }
+    });
+    Watched { informer, forwarding: forwarding.abort_handle() }
 }
 
 pub fn identity(api_version: &str, kind: &str, object: &ObjectMeta) -> Identity {

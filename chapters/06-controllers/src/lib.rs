@@ -33,6 +33,7 @@ pub use controllers_lab as heart;
 pub use controllers_solution as heart;
 
 pub mod accounts;
+pub mod budgets;
 pub mod context;
 pub mod deployments;
 pub mod driver;

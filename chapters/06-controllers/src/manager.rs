@@ -5,18 +5,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::join_all;
 use informer::{Client, DynamicObject, Event as Change, EventRecorder, Informer, Keyed, WorkQueue};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::Args;
 use crate::accounts::Accounts;
+use crate::budgets::Budgets;
 use crate::context::Context;
 use crate::deployments::Deployments;
 use crate::driver::{queue, start};
@@ -33,16 +36,20 @@ use crate::triggers::Triggers;
 
 /// How many events may wait for the loop; more hold the watches back.
 const PENDING: usize = 1024;
-/// How often discovery is asked for kinds that are new.
+/// How often discovery is asked for kinds that are new, and how long after a definition changed.
 const NEW_KINDS: Duration = Duration::from_secs(30);
+const SETTLE: Duration = Duration::from_millis(500);
+/// How long the kinds that the garbage collector watches may take to be listed.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 /// The caches that must be filled before anything is done.
-const SOURCES: usize = 11;
+const SOURCES: usize = 12;
 
 /// Everything that the controllers react to.
 pub enum Event {
     Pod(Change<Pod>),
     ReplicaSet(Change<ReplicaSet>),
     Deployment(Change<Deployment>),
+    Budget(Change<PodDisruptionBudget>),
     Service(Change<Service>),
     Slice(Change<EndpointSlice>),
     Endpoints(Change<Endpoints>),
@@ -63,6 +70,7 @@ pub enum Event {
 pub struct Queues {
     pub replica_sets: WorkQueue<String>,
     pub deployments: WorkQueue<String>,
+    pub budgets: WorkQueue<String>,
     pub endpoints: WorkQueue<String>,
     pub nodes: WorkQueue<()>,
     pub evictions: WorkQueue<String>,
@@ -77,6 +85,7 @@ impl Queues {
         Queues {
             replica_sets: queue(),
             deployments: queue(),
+            budgets: queue(),
             endpoints: queue(),
             nodes: queue(),
             evictions: queue(),
@@ -89,7 +98,7 @@ impl Queues {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let client = Client::from_kubeconfig(&args.kubeconfig)?;
+    let client = Client::from_kubeconfig(&args.kubeconfig)?.called("kube-controller-manager");
     let networks = match args.allocate_node_cidrs {
         true => Some(CidrAllocator::new(&args.cluster_cidr, args.node_cidr_mask_size)?),
         false => None,
@@ -132,6 +141,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             Event::Pod(change) => triggers.pod(change),
             Event::ReplicaSet(change) => triggers.replica_set(change),
             Event::Deployment(change) => triggers.deployment(change),
+            Event::Budget(change) => triggers.budget(change),
             Event::Service(change) => triggers.service(change),
             Event::Slice(change) => triggers.slice(change),
             Event::Endpoints(change) => triggers.endpoints(change),
@@ -165,6 +175,7 @@ fn subscribe(context: &Context, events: &mpsc::Sender<Event>) {
     pump(&caches.pods, events, Event::Pod);
     pump(&caches.replica_sets, events, Event::ReplicaSet);
     pump(&caches.deployments, events, Event::Deployment);
+    pump(&caches.budgets, events, Event::Budget);
     pump(&caches.services, events, Event::Service);
     pump(&caches.slices, events, Event::Slice);
     pump(&caches.endpoints, events, Event::Endpoints);
@@ -207,18 +218,19 @@ fn watch_others(
     });
     let context = Arc::clone(context);
     tasks.spawn(async move {
-        let mut known = BTreeSet::new();
+        let mut watched = garbage::WatchedKinds::new();
         let mut workers = JoinSet::new();
         let mut pause = Duration::from_millis(50);
-        // An informer stops when nobody holds it.
-        let mut informers = Vec::new();
+        let changed = Arc::new(Notify::new());
         loop {
-            match garbage::watch_others(&context, &mut known, &sender).await {
-                Ok(new) => {
-                    for informer in &new {
-                        informer.synced().await;
+            match garbage::watch_others(&context, &mut watched, &sender, &changed).await {
+                Ok(()) => {
+                    let all = watched.values().map(|watched| watched.informer.synced());
+                    // A kind that cannot be listed must not keep the others waiting: who looks for
+                    // an owner that the graph does not have asks the server.
+                    if tokio::time::timeout(SYNC_TIMEOUT, join_all(all)).await.is_err() {
+                        tracing::info!("not every kind could be listed");
                     }
-                    informers.extend(new);
                     pause = NEW_KINDS;
                     if workers.is_empty() {
                         context.caches.synced().await;
@@ -232,7 +244,11 @@ fn watch_others(
                         if workers.is_empty() { (pause * 2).min(Duration::from_secs(2)) } else { NEW_KINDS };
                 }
             }
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // Several changes come together, and discovery follows them by a moment.
+                () = changed.notified() => tokio::time::sleep(SETTLE).await,
+            }
         }
     });
     tasks
@@ -249,6 +265,8 @@ fn start_workers(
     start(workers, context, replica_sets, &queues.replica_sets, 5);
     let deployments = Deployments { recorder: recorder("deployment-controller") };
     start(workers, context, deployments, &queues.deployments, 5);
+    let budgets = Budgets { recorder: recorder("controllermanager") };
+    start(workers, context, budgets, &queues.budgets, 1);
     start(workers, context, EndpointsOfServices, &queues.endpoints, 5);
     let nodes = Nodes { recorder: recorder("node-controller") };
     start(workers, context, nodes, &queues.nodes, 1);

@@ -10,10 +10,12 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use objects::labels::Selector;
 use objects::meta;
 
+use crate::budgets::budgets_of;
 use crate::context::{BY_NODE, Context, lock, tell};
 use crate::endpoints::{service_of, services_of};
 use crate::garbage::{enqueue, identity};
@@ -82,6 +84,11 @@ impl Triggers {
         for pod in seen.each().filter(|_| changed) {
             for service in services_of(&context, pod) {
                 queues.endpoints.add(service);
+            }
+        }
+        for pod in seen.each() {
+            for budget in budgets_of(&context, pod) {
+                queues.budgets.add(budget);
             }
         }
         if let Some(pod) = &seen.new {
@@ -166,6 +173,16 @@ impl Triggers {
         };
         if let Some(deployment) = &seen.new {
             self.queues.deployments.add(deployment.key());
+        }
+        false
+    }
+
+    pub fn budget(&mut self, change: Change<PodDisruptionBudget>) -> bool {
+        let Some(seen) = self.observe(change) else {
+            return true;
+        };
+        if let Some(budget) = &seen.new {
+            self.queues.budgets.add(budget.key());
         }
         false
     }

@@ -23,7 +23,7 @@
 //! | `sys.rs`, `cgroup.rs`, `netlink.rs` | plans carried out by the kernel |
 //! | `images/` | the image store, imports, archives, unpacking |
 //! | `network.rs`, `cni.rs`, `routes.rs` | calling plugins; our plugin; routes between nodes |
-//! | `stream.rs`, `forward.rs` | exec, attach and port-forward over WebSocket |
+//! | `stream/` | exec, attach and port-forward, over WebSocket and SPDY |
 //!
 //! ## Invariants
 //! 1. Killing the runtime kills nothing and loses nothing: processes belong to shims, ends are on
@@ -38,7 +38,7 @@
 //! ## Left out, and where to read it
 //! Seccomp and AppArmor profiles are accepted and not applied (containerd `pkg/cri/opts`); image
 //! pulls from registries (images are imported into the layout); host ports (the CNI portmap
-//! plugin); user namespaces per pod; image volumes; checkpoints; SPDY streams; pod-level figures.
+//! plugin); user namespaces per pod; image volumes; checkpoints; pod-level figures.
 //! Unpacked layers are never collected. The models: containerd's `internal/cri/server` for the
 //! calls, its `core/runtime/v2` for shims, runc for the rest.
 
@@ -56,7 +56,6 @@ pub mod cri {
 mod cgroup;
 pub mod cni;
 mod convert;
-mod forward;
 mod image_service;
 pub mod images;
 mod netlink;

@@ -49,7 +49,7 @@ enum Event {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let client = Client::from_kubeconfig(&args.kubeconfig)?;
+    let client = Client::from_kubeconfig(&args.kubeconfig)?.called("node-routes");
     let nodes: Informer<Node> = Informer::start(&client, Query::default());
     let mut changes = nodes.subscribe();
     let routes = netlink::handle()?;

@@ -237,6 +237,98 @@ fn commands_stream_over_websocket_with_their_exit_code() {
 }
 
 #[test]
+fn commands_stream_over_spdy_with_their_exit_code() {
+    inside("commands_stream_over_spdy_with_their_exit_code", async |node: &mut Node| {
+        let pod = node.run_pod(pod("spdy")).await;
+        let id = node.start(&pod, container("main", "sleep 1000")).await;
+        let script = "cat; echo done >&2; exit 6";
+        let (mut client, head) =
+            node.exec_spdy(&id, script, false, &["v4.channel.k8s.io", "channel.k8s.io"]).await;
+        assert!(head.starts_with("http/1.1 101 "), "{head}");
+        assert!(head.contains("upgrade: spdy/3.1\r\n"), "{head}");
+        assert!(head.contains("x-stream-protocol-version: v4.channel.k8s.io\r\n"), "{head}");
+        let error = client.open(&[("streamtype", "error")]).await;
+        let stdin = client.open(&[("streamtype", "stdin")]).await;
+        let stdout = client.open(&[("streamtype", "stdout")]).await;
+        let stderr = client.open(&[("streamtype", "stderr")]).await;
+        // More than fits in all the pipes between: input and output must flow at once.
+        let long = "to and fro\n".repeat(100_000);
+        client.send(stdin, long.as_bytes()).await;
+        client.finish(stdin).await;
+        assert_eq!(client.read_all(stdout).await.len(), long.len());
+        assert_eq!(client.read_all(stderr).await, "done\n");
+        let status = client.status(error).await;
+        assert_eq!(status["reason"], "NonZeroExitCode");
+        assert_eq!(status["details"]["causes"][0], serde_json::json!({"reason": "ExitCode", "message": "6"}));
+
+        // Before version 4 an end is told in words, and before 3 a terminal has no size.
+        // (Streams are not in step with each other: the command itself waits for its terminal's size.)
+        let sized = "until test \"$(stty size)\" = '33 91'; do sleep 0.02; done; ";
+        for (protocol, wait) in [("v3.channel.k8s.io", sized), ("channel.k8s.io", "")] {
+            let script = format!("{wait}read x; echo got $x; exit 3");
+            let (mut client, _) = node.exec_spdy(&id, &script, true, &[protocol]).await;
+            let error = client.open(&[("streamtype", "error")]).await;
+            let stdin = client.open(&[("streamtype", "stdin")]).await;
+            let stdout = client.open(&[("streamtype", "stdout")]).await;
+            if !wait.is_empty() {
+                let resize = client.open(&[("streamtype", "resize")]).await;
+                client.send(resize, b"{\"Width\":1,\"Height\":1}\n{\"Width\":91,").await;
+                client.send(resize, b"\"Height\":33}\n").await;
+            }
+            client.send(stdin, b"word\n").await;
+            let said = client.read_all(stdout).await;
+            assert!(said.contains("got word\r\n"), "{protocol}: {said}");
+            let words = "command terminated with non-zero exit code: exit code 3";
+            assert_eq!(client.read_all(error).await, words);
+        }
+
+        let (_, head) = node.exec_spdy(&id, "true", false, &["v9.channel.k8s.io"]).await;
+        assert!(head.starts_with("http/1.1 403 "), "{head}");
+        assert!(head.contains("x-accepted-stream-protocol-versions: v4.channel.k8s.io\r\n"), "{head}");
+        node.remove_pod(&pod).await;
+    });
+}
+
+#[test]
+fn several_connections_share_one_of_spdy() {
+    inside("several_connections_share_one_of_spdy", async |node: &mut Node| {
+        let pod = node.run_pod(pod("shared")).await;
+        let id = node.start(&pod, container("server", "nc -ll -p 8080 -e cat")).await;
+        node.wait_for_port(&id, 8080).await;
+        for tunnel in [false, true] {
+            let mut client = node.forward_spdy(&pod, tunnel).await;
+            let mut pairs = Vec::new();
+            for request in ["0", "1"] {
+                let about = [("port", "8080"), ("requestid", request)];
+                let error = client.open(&[&about[..], &[("streamtype", "error")]].concat()).await;
+                client.finish(error).await;
+                let data = client.open(&[&about[..], &[("streamtype", "data")]].concat()).await;
+                pairs.push((error, data));
+            }
+            // The second is used first, and both are open at once.
+            for (at, (_, data)) in pairs.iter().enumerate().rev() {
+                let word = format!("word {at}");
+                client.send(*data, word.as_bytes()).await;
+                let heard = client.read_until(*data, |heard| heard.bytes.len() == word.len()).await;
+                assert_eq!(heard.bytes, word.as_bytes());
+            }
+            for (error, data) in pairs {
+                client.finish(data).await;
+                client.read_all(data).await;
+                assert_eq!(client.read_all(error).await, "", "all went well");
+            }
+            let about = [("port", "9"), ("requestid", "2")];
+            let error = client.open(&[&about[..], &[("streamtype", "error")]].concat()).await;
+            client.open(&[&about[..], &[("streamtype", "data")]].concat()).await;
+            let said = client.read_all(error).await;
+            assert!(said.starts_with(&format!("error forwarding port 9 to pod {pod}, uid : ")), "{said}");
+            assert!(said.contains("onnection refused"), "{said}");
+        }
+        node.remove_pod(&pod).await;
+    });
+}
+
+#[test]
 fn attached_streams_feed_a_container_that_reads() {
     inside("attached_streams_feed_a_container_that_reads", async |node: &mut Node| {
         let pod = node.run_pod(pod("attach")).await;

@@ -191,6 +191,15 @@ pub fn container(
     })
 }
 
+/// The container sees the processes of another one.
+pub fn share_processes(config: &mut pb::ContainerConfig, target_id: String) {
+    let security = config.linux.as_mut().and_then(|linux| linux.security_context.as_mut());
+    if let Some(namespaces) = security.and_then(|security| security.namespace_options.as_mut()) {
+        namespaces.pid = pb::NamespaceMode::Target as i32;
+        namespaces.target_id = target_id;
+    }
+}
+
 fn security_context(pod: &api::Pod, security: Security) -> pb::LinuxContainerSecurityContext {
     pb::LinuxContainerSecurityContext {
         capabilities: Some(pb::Capability {

@@ -11,6 +11,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::heart::types::Uid;
 use crate::heart::volumes::{FsStep, HostPathKind, OnDisk, VolumePlan, atomic_update};
+use crate::heart::words;
 
 /// What upstream reads of a termination message, at most.
 const MAX_MESSAGE_BYTES: u64 = 4096;
@@ -72,7 +73,7 @@ impl Dirs {
     ) -> anyhow::Result<()> {
         for (name, plan) in plans {
             self.set_up_one(uid, name, plan, fs_group, state).map_err(|cause| {
-                anyhow::anyhow!("MountVolume.SetUp failed for volume {name:?} : {cause:#}")
+                anyhow::anyhow!("MountVolume.SetUp failed for volume {name:?} : {}", said(&cause))
             })?;
         }
         Ok(())
@@ -170,6 +171,15 @@ impl Dirs {
         }
         Ok(())
     }
+}
+
+/// An error and all that led to it, in Go's words where the system spoke.
+pub fn said(error: &anyhow::Error) -> String {
+    let one = |e: &(dyn std::error::Error + 'static)| match e.downcast_ref::<io::Error>() {
+        Some(e) => words::system(e),
+        None => e.to_string(),
+    };
+    error.chain().map(one).collect::<Vec<_>>().join(": ")
 }
 
 pub fn make_dir(path: &Path) -> io::Result<()> {

@@ -98,7 +98,8 @@ struct Loop {
 /// Runs the kubelet until the process is told to end. Pods go on without it.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let client = Client::from_kubeconfig(&args.kubeconfig)
-        .with_context(|| format!("reading {}", args.kubeconfig.display()))?;
+        .with_context(|| format!("reading {}", args.kubeconfig.display()))?
+        .called("kubelet");
     let cri = Cri::new(&args.container_runtime_endpoint)?;
     let dirs = Dirs { root: args.root_dir.clone(), logs: args.pod_log_dir.clone() };
     make_dir(&dirs.pods()).context("making the pods' directory")?;
@@ -253,6 +254,7 @@ impl Loop {
         // Our own status coming back is no reason to look again.
         let echo = entry.pod.as_ref().is_some_and(|old| same_but_status(old, &pod));
         entry.pod = Some(pod);
+        entry.object_arrived |= !echo;
         if !echo || matches!(input, Input::Update { finished: true, .. }) {
             self.input(&uid, input);
         }

@@ -17,9 +17,10 @@ use tokio::sync::{mpsc, watch};
 use tracing::debug;
 
 use crate::ctx::Ctx;
+use crate::heart::ephemeral;
 use crate::heart::logs::{LogReader, Options, tail_start};
 use crate::heart::names;
-use crate::heart::types::{RunState, SignedDuration, Timestamp, Uid, find_container};
+use crate::heart::types::{RunState, SignedDuration, Timestamp, Uid};
 use crate::notify::Bell;
 use crate::registry::Registry;
 use crate::server::{Answer, flag, query, text};
@@ -103,11 +104,12 @@ fn locate(
         .registry
         .find(namespace, pod)
         .ok_or_else(|| (StatusCode::NOT_FOUND, format!("pod {pod:?} does not exist")))?;
-    if find_container(&view.pod, container).is_none() {
+    if ephemeral::find_any(&view.pod, container).is_none() {
         return Err((StatusCode::NOT_FOUND, format!("container {container:?} not found in pod {pod:?}")));
     }
     let status = ctx.statuses.latest(&view.pod);
-    let lists = [&status.init_container_statuses, &status.container_statuses];
+    let lists =
+        [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
     let status = lists.into_iter().flatten().flatten().find(|s| s.name == container);
     let state = status.and_then(|s| s.state.clone()).unwrap_or_default();
     let runs: Vec<_> = view.runtime.containers.iter().filter(|c| c.name == container).collect();

@@ -15,8 +15,6 @@ use crate::ctx::Ctx;
 use crate::disk::make_dir;
 use crate::heart::actions::{PodActions, Start, View, compute};
 use crate::heart::backoff::{Backoff, go_duration};
-use crate::heart::images;
-use crate::heart::names;
 use crate::heart::probe::Verdicts;
 use crate::heart::status::{self, StatusView};
 use crate::heart::types::{
@@ -25,6 +23,7 @@ use crate::heart::types::{
 };
 use crate::heart::volumes::OnDisk;
 use crate::heart::worker::{Outcome, Work};
+use crate::heart::{deadline, images, names, words};
 use crate::refs::Token;
 use crate::{prober, stop};
 
@@ -33,8 +32,8 @@ use crate::{prober, stop};
 pub struct Memory {
     pub restarts: Backoff,
     pub pulls: Backoff,
-    /// When pulling an image failed last.
-    pub pull_failed: BTreeMap<String, Timestamp>,
+    /// How pulling an image failed last.
+    pub pull_failed: BTreeMap<String, PullFailure>,
     /// The arrivals of images that have been taken into account.
     pub image_arrivals: u64,
     pub waiting: WaitingReasons,
@@ -48,6 +47,12 @@ pub struct Memory {
     failures: u32,
 }
 
+#[derive(Clone)]
+pub struct PullFailure {
+    pub at: Timestamp,
+    pub cause: String,
+}
+
 /// What to do, and the world as the loop sees it.
 pub struct Order {
     pub uid: Uid,
@@ -56,7 +61,7 @@ pub struct Order {
     pub pod: Option<Arc<api::Pod>>,
     pub verdicts: Verdicts,
     pub image_arrivals: u64,
-    /// A ConfigMap or Secret that the pod refers to has changed.
+    /// The pod, or a ConfigMap or Secret that it refers to, has changed.
     pub object_arrived: bool,
     /// Turns true when the work should end soon.
     pub interrupt: watch::Receiver<bool>,
@@ -144,6 +149,10 @@ pub async fn run(ctx: Arc<Ctx>, order: Order, mut memory: Memory) -> Report {
     if order.work == Work::Sync && outcome == Outcome::Ok {
         wake_at = next_look(&memory);
     }
+    if let (Work::Sync, Some(pod)) = (order.work, &order.pod) {
+        let due = deadline::look_at(pod, &ctx.statuses.latest(pod), Timestamp::now());
+        wake_at = wake_at.into_iter().chain(due).min();
+    }
     Report { memory, outcome, runtime: reached.then_some(record), wake_at }
 }
 
@@ -167,8 +176,8 @@ fn next_look(memory: &Memory) -> Option<Timestamp> {
     let waits_for_image = memory.waiting.values().any(|w| images::waits_for_image(&w.reason));
     // First the reason turns from ErrImagePull to ImagePullBackOff, then the pull is tried again.
     let fresh = memory.waiting.values().any(|w| w.reason == images::ERR_IMAGE_PULL);
-    let pulls = memory.pull_failed.iter().filter(|_| waits_for_image).map(|(image, at)| {
-        let until = memory.pulls.waits_until(image, *at, now).unwrap_or(now);
+    let pulls = memory.pull_failed.iter().filter(|_| waits_for_image).map(|(image, failed)| {
+        let until = memory.pulls.waits_until(image, failed.at, now).unwrap_or(now);
         if fresh { soon } else { until.max(soon) }
     });
     let errors = memory.holds.values().map(|(_, until)| (*until).max(soon));
@@ -247,6 +256,9 @@ impl Job<'_> {
             if self.interrupted() {
                 return Ok(Outcome::Interrupted);
             }
+            if self.expired(pod, &status) {
+                return Ok(Outcome::Finished);
+            }
             let mut actions = compute(&View {
                 pod,
                 runtime: &self.record,
@@ -272,7 +284,7 @@ impl Job<'_> {
             return Ok(Outcome::Interrupted);
         }
         let over = status::is_over(&status) && self.record.running().next().is_none();
-        if over {
+        if self.expired(pod, &status) || over {
             return Ok(Outcome::Finished);
         }
         if self.record.running().next().is_some() {
@@ -281,6 +293,15 @@ impl Job<'_> {
         }
         self.tell(pod, false);
         Ok(Outcome::Ok)
+    }
+
+    /// Has the pod had its time? Then whatever it still does ends now.
+    fn expired(&self, pod: &api::Pod, status: &api::PodStatus) -> bool {
+        let past = deadline::is_past(pod, status, Timestamp::now());
+        if past {
+            self.ctx.event(pod, None, false, deadline::REASON, deadline::MESSAGE);
+        }
+        past
     }
 
     /// Remembers who waits for its back-off, and says so once for each wait.
@@ -377,8 +398,9 @@ impl Job<'_> {
             return;
         }
         let count = self.memory.holds.get(name).map_or(0, |(count, _)| *count) + 1;
-        let object_missing = why.reason == "CreateContainerConfigError";
-        let until = if object_missing { later(SignedDuration::from_secs(10)) } else { retry_at(count) };
+        // Only a change of the pod or of what it refers to will help, and that wakes it.
+        let hopeless = matches!(&*why.reason, "CreateContainerConfigError" | images::INVALID_IMAGE_NAME);
+        let until = if hopeless { later(SignedDuration::from_secs(10)) } else { retry_at(count) };
         self.memory.holds.insert(name.to_owned(), (count, until));
     }
 
@@ -393,7 +415,7 @@ impl Job<'_> {
             reason: "FailedCreatePodSandBox",
             message: format!("Failed to create pod sandbox: {message}"),
         };
-        make_dir(config.log_directory.as_ref()).map_err(|e| failed(e.to_string()))?;
+        make_dir(config.log_directory.as_ref()).map_err(|e| failed(words::system(&e)))?;
         let request =
             runtime::cri::RunPodSandboxRequest { config: Some(config), runtime_handler: String::new() };
         let answer = self.ctx.cri.runtime.clone().run_pod_sandbox(request).await;

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1 as api;
 use tracing::warn;
 
-use crate::disk::make_dir;
+use crate::disk::{make_dir, said};
 use crate::heart::env::{Sources, references};
 use crate::heart::types::{Timestamp, is_host_network, spec};
 use crate::heart::volumes::{VolumePlan, plan};
-use crate::heart::{dns, names};
+use crate::heart::{dns, names, words};
 use crate::pod::{Job, SyncError};
-use crate::refs::Token;
 
 /// A pod's volumes, planned, and everything that its containers' configuration is made from.
 pub type Prepared = (Sources, BTreeMap<String, VolumePlan>);
@@ -22,7 +21,7 @@ impl Job<'_> {
     pub async fn prepare(&mut self, pod: &Arc<api::Pod>) -> Result<Prepared, SyncError> {
         let dir = self.ctx.dirs.pod(&self.order.uid);
         make_dir(&dir)
-            .map_err(|e| SyncError { reason: "FailedCreatePodDirectory", message: e.to_string() })?;
+            .map_err(|e| SyncError { reason: "FailedCreatePodDirectory", message: words::system(&e) })?;
         self.volumes(pod).await
     }
 
@@ -35,7 +34,7 @@ impl Job<'_> {
         self.ctx
             .dirs
             .set_up(&self.order.uid, &plans, group, &mut self.memory.volumes)
-            .map_err(|e| failed(format!("{e:#}")))?;
+            .map_err(|e| failed(said(&e)))?;
         Ok((sources, plans))
     }
 
@@ -46,10 +45,8 @@ impl Job<'_> {
         for (audience, seconds) in &wanted.tokens {
             if self.memory.tokens.get(audience).is_none_or(|t| t.refresh_at <= now) {
                 let token = self.ctx.refs.token(pod, audience, *seconds, now).await;
-                // A token that could not be renewed is better than none.
                 let old = self.memory.tokens.remove(audience).and_then(|t| t.text);
-                let token = Token { text: token.text.or(old), ..token };
-                self.memory.tokens.insert(audience.clone(), token);
+                self.memory.tokens.insert(audience.clone(), token.or(old, now));
             }
         }
         let tokens = self.memory.tokens.iter();

@@ -62,6 +62,19 @@ pub struct Token {
     pub refresh_at: Timestamp,
 }
 
+impl Token {
+    /// A token that could not be renewed is better than none; it is asked for again in a minute.
+    pub fn or(self, old: Option<String>, now: Timestamp) -> Token {
+        match (&self.text, old) {
+            (None, Some(old)) => {
+                let refresh_at = now.checked_add(SignedDuration::from_secs(60)).unwrap_or(now);
+                Token { text: Some(old), refresh_at }
+            }
+            _ => self,
+        }
+    }
+}
+
 impl Refs {
     pub fn new(client: Client, events: mpsc::Sender<Event>) -> Refs {
         Refs { client, events, tables: Mutex::default() }
@@ -162,17 +175,17 @@ impl Refs {
         drop_user(&mut tables.secrets, uid);
     }
 
-    /// Asks the API server for a token of the pod's service account. No token is not an error: an
-    /// API server without that subresource still runs pods.
+    /// Asks the API server for a token of the pod's service account. Whether the pod can do without one
+    /// is not decided here.
     pub async fn token(&self, pod: &api::Pod, audience: &str, seconds: i64, now: Timestamp) -> Token {
         let text = self.request_token(pod, audience, seconds).await;
         if let Err(cause) = &text {
-            tracing::debug!(pod = names::full_name(pod), cause, "no service account token");
+            tracing::warn!(pod = names::full_name(pod), cause, "no service account token");
         }
         let text = text.ok();
-        // As upstream: a new one when four fifths of the time are over; a refusal is asked again
-        // in a minute.
-        let wait = if text.is_some() { seconds * 4 / 5 } else { 60 };
+        // As upstream: a new one when four fifths of the time are over. After a refusal the pod's own
+        // back-off says when it is asked again.
+        let wait = if text.is_some() { seconds * 4 / 5 } else { 0 };
         let refresh_at = now.checked_add(SignedDuration::from_secs(wait)).unwrap_or(now);
         Token { text, refresh_at }
     }

@@ -7,16 +7,20 @@ use std::time::Instant;
 use k8s_openapi::api::core::v1 as api;
 use runtime::cri as pb;
 use tonic::Status;
+use tracing::warn;
 
 use crate::config;
+use crate::disk::said;
 use crate::heart::actions::Start;
 use crate::heart::env::Sources;
-use crate::heart::images::{self, Decision};
+use crate::heart::hooks::{self, Hook};
+use crate::heart::images::{self, Decision, Refusal};
 use crate::heart::security::ImageUser;
-use crate::heart::types::{Timestamp, Waiting, find_container};
+use crate::heart::types::{Timestamp, Waiting};
 use crate::heart::volumes::VolumePlan;
-use crate::pod::Job;
-use crate::prober;
+use crate::heart::{ephemeral, names, words};
+use crate::pod::{Job, PullFailure};
+use crate::{prober, stop};
 
 fn waiting(reason: &str, message: impl Into<String>) -> Waiting {
     Waiting { reason: reason.to_owned(), message: message.into() }
@@ -39,9 +43,10 @@ impl Job<'_> {
         volumes: &BTreeMap<String, VolumePlan>,
     ) -> Result<(), Waiting> {
         let name = start.name.as_str();
-        let Some(container) = find_container(pod, name) else {
+        let Some(container) = ephemeral::find_any(pod, name) else {
             return Err(waiting("CreateContainerConfigError", "the container is not in the spec"));
         };
+        let container = container.as_ref();
         let (image_ref, image_user) = self.image(pod, container, sandbox).await?;
         let error = |reason: &str, message: String| {
             self.ctx.event(pod, Some(name), true, "Failed", &format!("Error: {message}"));
@@ -49,7 +54,7 @@ impl Job<'_> {
         };
         let message_file = (self.ctx.dirs)
             .make_termination_message(&self.order.uid, name, start.restart_count)
-            .map_err(|e| error("CreateContainerConfigError", e.to_string()))?;
+            .map_err(|e| error("CreateContainerConfigError", words::system(&e)))?;
         let inputs = config::ContainerInputs {
             restart_count: start.restart_count,
             image_ref: &image_ref,
@@ -58,8 +63,13 @@ impl Job<'_> {
             volumes,
             termination_message: &message_file,
         };
-        let config = config::container(self.ctx, pod, container, &inputs)
-            .map_err(|e| error("CreateContainerConfigError", format!("{e:#}")))?;
+        let target = ephemeral::target(pod, name, &self.record)
+            .map_err(|message| error("CreateContainerConfigError", message))?;
+        let mut config = config::container(self.ctx, pod, container, &inputs)
+            .map_err(|e| error("CreateContainerConfigError", said(&e)))?;
+        if let Some(target) = target {
+            config::share_processes(&mut config, target);
+        }
         let mut cri = self.ctx.cri.runtime.clone();
         let request = pb::CreateContainerRequest {
             pod_sandbox_id: sandbox_id.to_owned(),
@@ -78,12 +88,14 @@ impl Job<'_> {
         self.ctx.event(pod, Some(name), false, "Started", &format!("Started container {name}"));
         let hook = container.lifecycle.as_ref().and_then(|l| l.post_start.as_ref());
         if let Some(hook) = hook
-            && let Err(cause) = prober::hook(self.ctx, container, hook, &id, &sources.pod_ips, None).await
+            && let Err(why) = prober::hook(self.ctx, container, hook, &id, &sources.pod_ips, None).await
         {
-            let message = format!("PostStartHook failed: {cause}");
-            self.ctx.event(pod, Some(name), true, "FailedPostStartHook", &message);
-            let _ = cri.stop_container(pb::StopContainerRequest { container_id: id, timeout: 2 }).await;
-            return Err(waiting("PostStartHookError", message));
+            let (reason, message) = Hook::PostStart.event();
+            self.ctx.event(pod, Some(name), true, reason, message);
+            if let Err(e) = stop::kill_some(self, pod, &[hooks::kill(&id, name)]).await {
+                warn!(pod = names::full_name(pod), container = name, "not stopped: {}", e.message);
+            }
+            return Err(hooks::waiting(pod, container, hook, &why));
         }
         Ok(())
     }
@@ -98,44 +110,41 @@ impl Job<'_> {
         let name = Some(container.name.as_str());
         let image = container.image.clone().unwrap_or_default();
         let ctx = self.ctx;
-        let found = self.image_status(&image).await.map_err(|e| {
-            let message = format!("Failed to inspect image {image:?}: {}", rpc(&e));
-            ctx.event(pod, name, true, "InspectFailed", &message);
-            waiting("ImageInspectError", message)
-        })?;
+        let refuse = |refusal: Refusal| {
+            for (warning, reason, message) in refusal.events() {
+                ctx.event(pod, name, warning, reason, &message);
+            }
+            refusal.waiting
+        };
+        if let Some(refusal) = Refusal::invalid_name(&image) {
+            return Err(refuse(refusal));
+        }
+        let found = (self.image_status(&image).await)
+            .map_err(|e| refuse(Refusal::not_inspected(&image, &rpc(&e))))?;
         let now = Timestamp::now();
-        let failed_at = self.memory.pull_failed.get(&image).copied();
+        let failed = self.memory.pull_failed.get(&image).cloned();
+        let failed_at = failed.as_ref().map(|failed| failed.at);
         let backing_off = failed_at.and_then(|at| self.memory.pulls.waits_until(&image, at, now));
         match images::decide(images::policy(container), found.is_some(), backing_off.is_some()) {
             Decision::UseLocal => {
                 let message = format!("Container image {image:?} already present on machine");
                 ctx.event(pod, name, false, "Pulled", &message);
             }
-            Decision::NeverPull => {
-                let message = format!("Container image {image:?} is not present with pull policy of Never");
-                ctx.event(pod, name, true, images::ERR_IMAGE_NEVER_PULL, &message);
-                return Err(waiting(images::ERR_IMAGE_NEVER_PULL, message));
-            }
+            Decision::NeverPull => return Err(refuse(Refusal::never_pull(&image))),
             Decision::BackOff => {
-                let message = format!("Back-off pulling image {image:?}");
-                ctx.event(pod, name, false, "BackOff", &message);
-                let error = format!("Error: {}", images::IMAGE_PULL_BACK_OFF);
-                ctx.event(pod, name, true, "Failed", &error);
-                return Err(waiting(images::IMAGE_PULL_BACK_OFF, message));
+                let cause = failed.map(|failed| failed.cause).unwrap_or_default();
+                return Err(refuse(Refusal::back_off(&image, &cause)));
             }
             Decision::Pull => {
                 ctx.event(pod, name, false, "Pulling", &format!("Pulling image {image:?}"));
                 let began = Instant::now();
                 if let Err(e) = self.pull(&image, sandbox).await {
                     let cause = rpc(&e);
-                    let message = format!("Failed to pull image {image:?}: {cause}");
-                    ctx.event(pod, name, true, "Failed", &message);
-                    let error = format!("Error: {}", images::ERR_IMAGE_PULL);
-                    ctx.event(pod, name, true, "Failed", &error);
+                    let refusal = refuse(Refusal::not_pulled(&image, &cause));
                     let at = failed_at.unwrap_or(now);
                     self.memory.pulls.next(&image, at, now);
-                    self.memory.pull_failed.insert(image, now);
-                    return Err(waiting(images::ERR_IMAGE_PULL, cause));
+                    self.memory.pull_failed.insert(image, PullFailure { at: now, cause });
+                    return Err(refusal);
                 }
                 self.memory.pull_failed.remove(&image);
                 self.memory.pulls.forget(&image);

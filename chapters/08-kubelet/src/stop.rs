@@ -6,14 +6,15 @@ use futures_util::future::join_all;
 use k8s_openapi::api::core::v1 as api;
 use runtime::cri as pb;
 use tonic::Code;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::ctx::Ctx;
 use crate::heart::actions::{Kill, KillReason};
-use crate::heart::names;
+use crate::heart::hooks::Hook;
 use crate::heart::termination::{grace_seconds, remaining_grace, stop_order};
 use crate::heart::types::{Uid, find_container};
 use crate::heart::worker::Outcome;
+use crate::heart::{names, words};
 use crate::pod::{Job, SyncError};
 use crate::prober;
 
@@ -54,9 +55,10 @@ async fn kill(
         let began = Instant::now();
         let timeout = Duration::from_secs(grace.unsigned_abs());
         let ran = prober::hook(ctx, container, hook, &order.id, ips, Some(timeout)).await;
-        if let Err(cause) = ran {
-            let message = format!("PreStopHook failed: {cause}");
-            ctx.event(pod, Some(&order.name), true, "FailedPreStopHook", &message);
+        if let Err(why) = ran {
+            warn!(pod = names::full_name(pod), container = order.name, why.error, "the preStop hook failed");
+            let (reason, message) = Hook::PreStop.event();
+            ctx.event(pod, Some(&order.name), true, reason, message);
         }
         let spent = i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX);
         grace = remaining_grace(grace, spent);
@@ -130,7 +132,7 @@ pub async fn clean_up(job: &mut Job<'_>, remove: bool) -> Result<Outcome, SyncEr
     job.memory.volumes.clear();
     let failed = |e: std::io::Error| SyncError {
         reason: "FailedCleanUp",
-        message: format!("cannot remove the pod's directories: {e}"),
+        message: format!("cannot remove the pod's directories: {}", words::system(&e)),
     };
     if !remove {
         job.ctx.dirs.tear_down(uid).map_err(failed)?;

@@ -17,7 +17,8 @@ use tonic::Status;
 use tracing::debug;
 
 use crate::ctx::Ctx;
-use crate::heart::types::RunState;
+use crate::heart::streams;
+use crate::registry::View;
 use crate::server::{Answer, flag, query, text};
 
 /// What is read of an answer that is not a switch of protocols.
@@ -48,18 +49,14 @@ fn from_runtime(status: Status) -> Refusal {
     (code, status.message().to_owned())
 }
 
-/// The id of the running container of that name.
-fn running(ctx: &Ctx, namespace: &str, pod: &str, container: &str) -> Result<String, Refusal> {
-    let not_found = |what: String| -> Refusal { (StatusCode::NOT_FOUND, format!("{what} does not exist")) };
-    let (_, view) = ctx
-        .registry
-        .find(namespace, pod)
-        .ok_or_else(|| not_found(format!("pod {pod:?} in namespace {namespace:?}")))?;
-    match view.runtime.newest(container) {
-        Some(c) if c.state == RunState::Running => Ok(c.id.clone()),
-        Some(_) => Err((StatusCode::BAD_REQUEST, format!("container {container:?} is not running"))),
-        None => Err((StatusCode::NOT_FOUND, format!("container not found ({container:?})"))),
-    }
+/// Upstream's code for whom the kubelet does not find among what runs.
+fn not_running(message: String) -> Refusal {
+    (StatusCode::INTERNAL_SERVER_ERROR, message)
+}
+
+fn find(ctx: &Ctx, namespace: &str, pod: &str) -> Result<View, Refusal> {
+    let found = ctx.registry.find(namespace, pod);
+    found.map(|(_, view)| view).ok_or_else(|| (StatusCode::NOT_FOUND, "pod does not exist".to_owned()))
 }
 
 /// Asks the runtime where the bytes will flow.
@@ -68,9 +65,15 @@ async fn address(ctx: &Ctx, call: &Call<'_>, query: &[(String, String)]) -> Resu
     let stdin = flag(query, &["input", "stdin"]);
     let (stdout, stderr) = (flag(query, &["output", "stdout"]), flag(query, &["error", "stderr"]));
     let tty = flag(query, &["tty"]);
+    let streams = stdin || stdout || stderr;
+    if !streams && !matches!(call, Call::PortForward { .. }) {
+        let message = "you must specify at least 1 of stdin, stdout, stderr";
+        return Err((StatusCode::BAD_REQUEST, message.into()));
+    }
     match call {
         Call::Exec { namespace, pod, container } => {
-            let container_id = running(ctx, namespace, pod, container)?;
+            let view = find(ctx, namespace, pod)?;
+            let container_id = streams::to_exec(&view.runtime, container).map_err(not_running)?.to_owned();
             let cmd = query.iter().filter(|(k, _)| k == "command").map(|(_, v)| v.clone()).collect();
             // With a terminal there is one output.
             let stderr = stderr && !tty;
@@ -78,18 +81,17 @@ async fn address(ctx: &Ctx, call: &Call<'_>, query: &[(String, String)]) -> Resu
             cri.exec(request).await.map(|a| a.into_inner().url).map_err(from_runtime)
         }
         Call::Attach { namespace, pod, container } => {
-            let container_id = running(ctx, namespace, pod, container)?;
+            let view = find(ctx, namespace, pod)?;
+            let container_id = streams::to_attach(&view.pod, &view.runtime, container);
+            let container_id = container_id.map_err(not_running)?.to_owned();
             let stderr = stderr && !tty;
             let request = pb::AttachRequest { container_id, stdin, tty, stdout, stderr };
             cri.attach(request).await.map(|a| a.into_inner().url).map_err(from_runtime)
         }
         Call::PortForward { namespace, pod } => {
-            let found = ctx.registry.find(namespace, pod);
-            let (_, view) =
-                found.ok_or_else(|| (StatusCode::NOT_FOUND, format!("pod {pod:?} does not exist")))?;
-            let sandbox = view.runtime.ready_sandbox().map(|s| s.id.clone());
-            let pod_sandbox_id =
-                sandbox.ok_or_else(|| (StatusCode::BAD_REQUEST, format!("pod {pod:?} is not running")))?;
+            let view = find(ctx, namespace, pod)?;
+            let sandbox = streams::to_forward(&view.pod, &view.runtime);
+            let pod_sandbox_id = sandbox.map_err(not_running)?.to_owned();
             let ports = query.iter().filter(|(k, _)| k == "port" || k == "ports");
             let port = ports.flat_map(|(_, v)| v.split(',')).filter_map(|p| p.parse().ok()).collect();
             let request = pb::PortForwardRequest { pod_sandbox_id, port };

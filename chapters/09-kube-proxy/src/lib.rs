@@ -83,7 +83,8 @@ pub async fn run(args: Args) -> Result<()> {
     let kernel = Kernel::open()?;
     kernel::forward_packets();
     let client = Client::from_kubeconfig(&args.kubeconfig)
-        .with_context(|| format!("cannot use the kubeconfig {}", args.kubeconfig.display()))?;
+        .with_context(|| format!("cannot use the kubeconfig {}", args.kubeconfig.display()))?
+        .called("kube-proxy");
     let services = Informer::start(&client, Query::default());
     // Slices of headless Services are for DNS; nobody's packets need them.
     let slices = Informer::start(

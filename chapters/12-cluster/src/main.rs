@@ -99,7 +99,7 @@ enum NodeVerb {
     Start { name: String },
 }
 
-fn main() -> ExitCode {
+pub fn main() -> ExitCode {
     // The CNI plugin and the shim answer before anything else is set up.
     if let Some(code) = runtime::early_dispatch() {
         return code;

@@ -52,6 +52,11 @@ pub fn ensure(home: &Home, addresses: &AddressPlan, nodes: &[Node]) -> Result<us
         }
     }
     write_atomically(&plan, &serde_json::to_vec_pretty(&all)?, 0o644)?;
+    let accounts = key(&pki, "sa");
+    if !accounts.is_file() {
+        // It signs the tokens of service accounts, which must outlive the API server's process.
+        write_atomically(&accounts, KeyPair::generate()?.serialize_pem().as_bytes(), 0o600)?;
+    }
     Ok(missing.len())
 }
 

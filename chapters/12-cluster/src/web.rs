@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::HOST;
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
@@ -94,7 +94,9 @@ async fn answer(name: &str, request: Request<Incoming>) -> Result<Response<Full<
     for (header, value) in request.headers() {
         text += &format!("{header}: {}\n", String::from_utf8_lossy(value.as_bytes()));
     }
-    Ok(Response::new(Full::new(Bytes::from(text))))
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    Ok(response)
 }
 
 /// Prints the first line of each answer, or as it is asked. Fails when a request failed, after the others were made.

@@ -24,7 +24,7 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 fn certificates_are_made_once_and_for_new_nodes() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let home = Home::open(Some(folder.path())).expect("a home");
-    assert_eq!(made(&home, 2), 13);
+    assert_eq!(made(&home, 2), 14);
     assert_eq!(made(&home, 2), 0);
     assert_eq!(made(&home, 3), 2);
     assert_eq!(made(&home, 1), 0);
@@ -32,7 +32,7 @@ fn certificates_are_made_once_and_for_new_nodes() {
 
     // An authority that is lost takes everything that it signed with it.
     fs::remove_file(home.pki().join("ca.key")).expect("the key was there");
-    assert_eq!(made(&home, 3), 15);
+    assert_eq!(made(&home, 3), 16);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `cargo kit book --run`: the terminals of the pages, run and compared.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
@@ -20,6 +22,8 @@ use crate::{cargo, say, setup};
 
 /// For one command, on a slow machine with other work.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Pages that play at once, each on a cluster of its own: most of a page is waiting.
+const AT_ONCE: usize = 3;
 
 pub fn run(place: &Place, target: Option<&Target>, bless: bool) -> Result<ExitCode> {
     setup::ensure(place)?;
@@ -39,12 +43,7 @@ pub fn run(place: &Place, target: Option<&Target>, bless: bool) -> Result<ExitCo
     let coracle = cargo::build_coracle(place, false, &[])?;
     tidy_when_interrupted()?;
     let start = Instant::now();
-    let mut wrong = Vec::new();
-    for page in &mut pages {
-        if !run_page(place, &coracle, page, bless)? {
-            wrong.push(page.name.clone());
-        }
-    }
+    let wrong = run_pages(place, &coracle, &mut pages, bless)?;
     if !wrong.is_empty() && !bless {
         println!("\nIf what came is right, `cargo kit book --run N --bless` writes it into the page.");
         bail!("not as the page says: {} ({})", wrong.join(", "), say::time(start.elapsed()));
@@ -59,10 +58,42 @@ pub fn run(place: &Place, target: Option<&Target>, bless: bool) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
+/// The pages that do not print what they say, in their order.
+fn run_pages(place: &Place, coracle: &Path, pages: &mut [Page], bless: bool) -> Result<Vec<String>> {
+    let waiting = Mutex::new(pages.iter_mut());
+    let play = || -> Result<Vec<String>> {
+        let mut wrong = Vec::new();
+        loop {
+            let next = waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
+            let Some(page) = next else { return Ok(wrong) };
+            let mut report = String::new();
+            let right = run_page(place, coracle, page, bless, &mut report);
+            print!("{report}");
+            if !right? {
+                wrong.push(page.name.clone());
+            }
+        }
+    };
+    let played = std::thread::scope(|scope| {
+        let players: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(play)).collect();
+        players.into_iter().map(|player| player.join().expect("a player does not panic")).collect::<Vec<_>>()
+    });
+    let mut wrong = played.into_iter().collect::<Result<Vec<_>>>()?.concat();
+    wrong.sort();
+    Ok(wrong)
+}
+
 /// Whether every command printed what the page says. With `bless` the page is written anew where not.
-fn run_page(place: &Place, coracle: &Path, page: &mut Page, bless: bool) -> Result<bool> {
+/// What there is to say is added to `report`.
+fn run_page(
+    place: &Place,
+    coracle: &Path,
+    page: &mut Page,
+    bless: bool,
+    report: &mut String,
+) -> Result<bool> {
     let start = Instant::now();
-    let playing = Playing::begin(place, coracle).with_context(|| page.name.clone())?;
+    let playing = Playing::begin(place, coracle, &page.name).with_context(|| page.name.clone())?;
     let mut session = Session::start(playing.command("sh"), &playing.folder.join("bin"))?;
     let mut count = 0;
     let mut right = true;
@@ -86,9 +117,10 @@ fn run_page(place: &Place, coracle: &Path, page: &mut Page, bless: bool) -> Resu
                 continue;
             }
             right = false;
-            println!("\nbook/src/{}:{at}: {}", page.name, say::red("this does not print what the page says"));
-            println!("  $ {}", command.text.replace('\n', "\n    "));
-            show(&comparison.diff());
+            let what = say::red("this does not print what the page says");
+            writeln!(report, "\nbook/src/{}:{at}: {what}", page.name)?;
+            writeln!(report, "  $ {}", command.text.replace('\n', "\n    "))?;
+            show(&comparison.diff(), report)?;
             if let Some(why) = stuck {
                 bail!("book/src/{}:{at}: {why}", page.name);
             }
@@ -112,22 +144,23 @@ fn run_page(place: &Place, coracle: &Path, page: &mut Page, bless: bool) -> Resu
     } else {
         say::red("WRONG")
     };
-    println!("{word:<8} {:<22} {count:>3} commands ({})", page.name, say::time(start.elapsed()));
+    writeln!(report, "{word:<8} {:<22} {count:>3} commands ({})", page.name, say::time(start.elapsed()))?;
     Ok(right)
 }
 
 /// The difference, as much of it as a person reads.
-fn show(diff: &[String]) {
+fn show(diff: &[String], report: &mut String) -> std::fmt::Result {
     const MOST_LINES: usize = 60;
     const LONGEST: usize = 300;
     for line in diff.iter().take(MOST_LINES) {
         let cut: String = line.chars().take(LONGEST).collect();
         let more = if cut.len() < line.len() { "…" } else { "" };
-        println!("  {}{more}", painted(&cut));
+        writeln!(report, "  {}{more}", painted(&cut))?;
     }
     if let Some(more) = diff.len().checked_sub(MOST_LINES).filter(|more| *more > 0) {
-        println!("  and {more} lines more");
+        writeln!(report, "  and {more} lines more")?;
     }
+    Ok(())
 }
 
 fn painted(line: &str) -> String {
@@ -138,36 +171,39 @@ fn painted(line: &str) -> String {
     }
 }
 
-/// A folder with a cluster of its own; both go when it is dropped.
-struct Stage {
-    folder: PathBuf,
-    coracle: PathBuf,
-}
+/// The stages that stand, here so that an interrupt can strike them: each a folder with a cluster of
+/// its own, and the program that can end it.
+static STANDING: Mutex<BTreeMap<PathBuf, PathBuf>> = Mutex::new(BTreeMap::new());
 
-/// The stage that stands, here so that an interrupt can strike it.
-static STANDING: Mutex<Option<Stage>> = Mutex::new(None);
-
-/// Strikes the stage that stands when it is dropped.
+/// A stage; struck when it is dropped.
 struct Playing {
     folder: PathBuf,
 }
 
 impl Drop for Playing {
     fn drop(&mut self) {
-        strike();
+        let standing = STANDING.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&self.folder);
+        if let Some(coracle) = standing {
+            strike(&self.folder, &coracle);
+        }
     }
 }
 
-fn strike() {
-    // Held to the end: whoever comes second must not end the process before the first is done.
+fn strike_all() {
+    // Held to the end: a stage that is left meanwhile finds that it was struck.
     let mut standing = STANDING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let Some(Stage { folder, coracle }) = standing.take() else { return };
+    while let Some((folder, coracle)) = standing.pop_first() {
+        strike(&folder, &coracle);
+    }
+}
+
+fn strike(folder: &Path, coracle: &Path) {
     let mut down = std::process::Command::new(coracle);
     down.arg("down").env("CORACLE_HOME", folder.join(HOME)).stdin(Stdio::null());
     if let Err(why) = say::run(&mut down) {
         eprintln!("{} {why:#}", say::yellow("the page's cluster:"));
     }
-    if let Err(why) = std::fs::remove_dir_all(&folder) {
+    if let Err(why) = std::fs::remove_dir_all(folder) {
         eprintln!("{} {}: {why}", say::yellow("left behind:"), folder.display());
     }
 }
@@ -177,11 +213,13 @@ const HOME: &str = ".coracle";
 
 impl Playing {
     /// Boots a cluster of two nodes, on ports that nobody uses.
-    fn begin(place: &Place, coracle: &Path) -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("coracle-book-{}", std::process::id()));
+    fn begin(place: &Place, coracle: &Path, page: &str) -> Result<Self> {
+        let page = page.trim_end_matches(".md");
+        let folder = std::env::temp_dir().join(format!("coracle-book-{}-{page}", std::process::id()));
         std::fs::create_dir_all(folder.join("bin")).with_context(|| folder.display().to_string())?;
-        let stage = Stage { folder: folder.clone(), coracle: coracle.to_owned() };
-        *STANDING.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(stage);
+        let mut standing = STANDING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        standing.insert(folder.clone(), coracle.to_owned());
+        drop(standing);
         let playing = Playing { folder };
         let folder = &playing.folder;
         symlink(place.root.join("examples"), folder.join("examples"))?;
@@ -233,7 +271,7 @@ fn tidy_when_interrupted() -> Result<()> {
     signals.thread_block()?;
     std::thread::spawn(move || {
         if signals.wait().is_ok() {
-            strike();
+            strike_all();
             std::process::exit(130);
         }
     });

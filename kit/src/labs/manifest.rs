@@ -21,7 +21,10 @@ pub fn write(chapter: &Chapter, solution: &str, workspace: &str) -> Result<Strin
         section(workspace, "[workspace.lints.rust]", &[])?,
         section(workspace, "[workspace.lints.clippy]", &["todo"])?,
     );
+    // Its own tests are in the suite; a student may write some beside the code.
+    let untested = "[lib]\ntest = false\ndoctest = false\n\n";
     Ok(solution
+        .replace(untested, "")
         .replace(&name, &format!("name = \"{}-lab\"\n", chapter.package))
         .replace(", in full\"", ", yours to write\"")
         .replace(lints, &own))
@@ -45,7 +48,7 @@ mod tests {
     #[test]
     fn a_lab_has_the_workspaces_lints_without_todo_and_forbids_unsafe_code() {
         let workspace = "[workspace.lints.rust]\na = \"deny\"\n\n[workspace.lints.clippy]\ntodo = \"warn\"\nb = \"warn\"\n\n[x]\n";
-        let solution = "[package]\nname = \"s-solution\"\ndescription = \"it, in full\"\nedition.workspace = true\n\n[lints]\nworkspace = true\n\n[dependencies]\nserde.workspace = true\n";
+        let solution = "[package]\nname = \"s-solution\"\ndescription = \"it, in full\"\nedition.workspace = true\n\n[lib]\ntest = false\ndoctest = false\n\n[lints]\nworkspace = true\n\n[dependencies]\nserde.workspace = true\n";
         let chapter = Chapter {
             number: "05".into(),
             name: "05-s".into(),

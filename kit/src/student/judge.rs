@@ -84,9 +84,10 @@ pub fn build(place: &Place, chapter: &Chapter) -> Result<Built> {
     must_exist(place, chapter)?;
     let feature = format!("{}/lab", chapter.tests_package());
     let target = chapter.package.replace('-', "_");
-    // The whole workspace is selected, though one program of it is built: so every chapter, and
-    // `cargo kit test`, agree about the features of what they share, and it is compiled once.
-    let args = ["test", "--no-run", "--workspace", "--features", &feature, "--test", &target];
+    // The whole workspace is selected, though one program of it is built: so every chapter, the cluster,
+    // and `cargo kit test`, agree about the features of what they share, and it is compiled once.
+    let all = ["--workspace", "--exclude", "clients"];
+    let args = [&["test", "--no-run"], &all[..], &["--features", &feature, "--test", &target]].concat();
     let status = Status::new();
     let built = cargo::build_quietly(place, &args, say::is_watched(), &mut |what| {
         let patience =

@@ -1,28 +1,55 @@
-//! Who is asking, and whether they may. Authentication is a client certificate: its common name
-//! is the user, its organisations are the groups. Authorisation is one rule for now: whoever has
-//! a certificate may do everything, and everybody else may see that the server is alive and
-//! which version it is. RBAC replaces `authorize` later, and nothing else.
+//! Who is asking, and whether they may. Who somebody is comes from a client certificate (its common
+//! name is the user, its organisations are the groups) or from a token ([`crate::tokens`]).
+//! Authorisation is one rule for now: whoever is known may do everything, and everybody else may
+//! see that the server is alive and which version it is. RBAC replaces `authorize` later, and
+//! nothing else.
 
-use crate::request::{RequestInfo, Route};
+use crate::request::{RequestInfo, ResourcePath, Route};
 use crate::status::{ApiError, Reason};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct User {
     pub name: String,
     pub groups: Vec<String>,
+    /// Tells one bearer of a name from the next; empty where names are never given twice.
+    pub uid: String,
+    /// What else is known: `authentication.kubernetes.io/pod-name`, say.
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 impl User {
     pub fn anonymous() -> User {
-        User { name: "system:anonymous".into(), groups: vec!["system:unauthenticated".into()] }
+        User {
+            name: "system:anonymous".into(),
+            groups: vec!["system:unauthenticated".into()],
+            ..User::default()
+        }
     }
 
     /// From a verified certificate.
     pub fn authenticated(name: &str, organisations: Vec<String>) -> User {
         let mut groups = organisations;
         groups.push("system:authenticated".into());
-        User { name: name.into(), groups }
+        User { name: name.into(), groups, ..User::default() }
+    }
+
+    /// As an AdmissionReview, a TokenReview or a SelfSubjectReview shows it (authentication/v1
+    /// `UserInfo`).
+    pub fn to_value(&self) -> Value {
+        let mut out = Map::new();
+        out.insert("username".into(), json!(self.name));
+        if !self.uid.is_empty() {
+            out.insert("uid".into(), json!(self.uid));
+        }
+        if !self.groups.is_empty() {
+            out.insert("groups".into(), json!(self.groups));
+        }
+        if !self.extra.is_empty() {
+            out.insert("extra".into(), json!(self.extra));
+        }
+        Value::Object(out)
     }
 
     pub fn is_anonymous(&self) -> bool {
@@ -32,6 +59,14 @@ impl User {
 
 /// Paths that say nothing about what the cluster holds.
 const PUBLIC: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
+
+/// The subresource, where there is one: `pods/log`.
+fn resource_of(path: &ResourcePath) -> String {
+    match &path.subresource {
+        Some(subresource) => format!("{}/{subresource}", path.resource),
+        None => path.resource.clone(),
+    }
+}
 
 pub fn authorize(user: &User, info: &RequestInfo) -> Result<(), ApiError> {
     if !user.is_anonymous() {
@@ -63,7 +98,7 @@ pub fn authorize(user: &User, info: &RequestInfo) -> Result<(), ApiError> {
                 "{what}{name} is forbidden: User \"{}\" cannot {} resource \"{}\" in API group \"{}\" {place}",
                 user.name,
                 info.verb.as_str(),
-                path.resource,
+                resource_of(path),
                 path.group,
             );
             Err(ApiError::new(Reason::Forbidden, message).with(|d| {
@@ -73,49 +108,4 @@ pub fn authorize(user: &User, info: &RequestInfo) -> Result<(), ApiError> {
             }))
         }
     }
-}
-
-/// Kinds that are questions: a POST is answered at once, and nothing is stored.
-pub fn is_question(group: &str, resource: &str) -> bool {
-    matches!(
-        (group, resource),
-        (
-            "authorization.k8s.io",
-            "selfsubjectaccessreviews" | "selfsubjectrulesreviews" | "subjectaccessreviews"
-        ) | ("authentication.k8s.io", "selfsubjectreviews")
-    )
-}
-
-/// Answer a question about access, or about oneself.
-pub fn answer(user: &User, resource: &str, question: &Value) -> Value {
-    let allowed = |name: &str| name != "system:anonymous";
-    let verdict = |may: bool| {
-        let reason = if may { "every authenticated user may do everything" } else { "anonymous" };
-        json!({ "allowed": may, "reason": reason })
-    };
-    let (kind, status) = match resource {
-        "selfsubjectreviews" => {
-            return json!({
-                "kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {},
-                "status": { "userInfo": { "username": user.name, "groups": user.groups } },
-            });
-        }
-        "selfsubjectrulesreviews" => (
-            "SelfSubjectRulesReview",
-            json!({
-                "resourceRules": [{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }],
-                "nonResourceRules": [{ "verbs": ["*"], "nonResourceURLs": ["*"] }],
-                "incomplete": false,
-            }),
-        ),
-        "subjectaccessreviews" => {
-            let subject = question["spec"]["user"].as_str().unwrap_or("system:anonymous");
-            ("SubjectAccessReview", verdict(allowed(subject)))
-        }
-        _ => ("SelfSubjectAccessReview", verdict(allowed(&user.name))),
-    };
-    json!({
-        "kind": kind, "apiVersion": "authorization.k8s.io/v1", "metadata": {},
-        "spec": question["spec"], "status": status,
-    })
 }

@@ -1,66 +1,13 @@
 //! Delete: at once, gracefully, or when the last finalizer is done
 //! (upstream: `apiserver/pkg/registry/rest/delete.go`, `registry/generic/registry/store.go`).
 
+pub use crate::delete_options::{DeleteOptions, Propagation};
+use crate::kinds;
 use crate::meta::{self, map_at};
-use crate::query::Query;
 use crate::status::ApiError;
 use jiff::{SignedDuration, Timestamp};
 use objects::resources::Resource;
 use serde_json::{Value, json};
-
-/// What happens to the objects that the deleted one owns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Propagation {
-    /// They go after it.
-    Background,
-    /// They go before it.
-    Foreground,
-    /// They stay.
-    Orphan,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DeleteOptions {
-    pub grace_seconds: Option<i64>,
-    pub propagation: Option<Propagation>,
-    /// Preconditions: delete only this very object, in this very state.
-    pub uid: Option<String>,
-    pub resource_version: Option<String>,
-    pub dry_run: bool,
-}
-
-impl DeleteOptions {
-    /// Options come in a body, in the query, or not at all; the body wins.
-    pub fn parse(body: &Value, query: &Query) -> Result<DeleteOptions, ApiError> {
-        let text = |v: &Value| v.as_str().map(str::to_string);
-        let propagation = match text(&body["propagationPolicy"])
-            .or_else(|| query.get("propagationPolicy").map(str::to_string))
-            .as_deref()
-        {
-            None | Some("") => match (&body["orphanDependents"], query.get("orphanDependents")) {
-                (Value::Bool(true), _) | (Value::Null, Some("true")) => Some(Propagation::Orphan),
-                (Value::Bool(false), _) | (Value::Null, Some("false")) => Some(Propagation::Background),
-                _ => None,
-            },
-            Some("Background") => Some(Propagation::Background),
-            Some("Foreground") => Some(Propagation::Foreground),
-            Some("Orphan") => Some(Propagation::Orphan),
-            Some(other) => {
-                return Err(ApiError::bad_request(format!(
-                    "propagationPolicy: Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\""
-                )));
-            }
-        };
-        let dry_body = body["dryRun"].as_array().into_iter().flatten().any(|v| v == "All");
-        Ok(DeleteOptions {
-            grace_seconds: body["gracePeriodSeconds"].as_i64().or(query.number("gracePeriodSeconds")?),
-            propagation,
-            uid: text(&body["preconditions"]["uid"]),
-            resource_version: text(&body["preconditions"]["resourceVersion"]),
-            dry_run: dry_body || query.all("dryRun").any(|v| v == "All"),
-        })
-    }
-}
 
 /// What a delete does to the stored object.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,9 +35,14 @@ pub fn prepare_delete(
             return Err(ApiError::forbidden(resource, name, "this namespace may not be deleted"));
         }
     }
-    let mut marked = object.clone();
-    meta::set_finalizers(&mut marked, &finalizers_for(object, options.propagation));
     let grace = grace_seconds(resource, object, options);
+    // Once it has begun, a graceful delete is only hurried: its policy stays what it was.
+    let given = object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+    if meta::is_deleting(object) && given > 0 && grace == given {
+        return Ok(Deletion::Pending);
+    }
+    let mut marked = object.clone();
+    meta::set_finalizers(&mut marked, &finalizers_for(resource, object, options.propagation));
     let held = !meta::finalizers(&marked).is_empty()
         || (resource.kind == "Namespace"
             && object["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty()));
@@ -107,28 +59,50 @@ fn check_preconditions(
     revision: i64,
     options: &DeleteOptions,
 ) -> Result<(), ApiError> {
-    let name = meta::name(object);
-    if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != meta::uid(object)) {
-        return Err(ApiError::precondition(resource, name, "UID", uid, meta::uid(object)));
-    }
-    let stored = revision.to_string();
-    if let Some(sent) = options.resource_version.as_deref().filter(|sent| *sent != stored) {
-        return Err(ApiError::precondition(resource, name, "ResourceVersion", sent, &stored));
+    let (name, stored) = (meta::name(object), revision.to_string());
+    let checks = [
+        ("UID", options.uid.as_deref(), meta::uid(object), "deleted and then recreated"),
+        ("ResourceVersion", options.resource_version.as_deref(), stored.as_str(), "modified"),
+    ];
+    for (what, sent, stored, else_) in checks {
+        let Some(sent) = sent.filter(|sent| *sent != stored) else { continue };
+        if resource.kind == "Namespace" {
+            return Err(ApiError::precondition(resource, name, what, sent, stored));
+        }
+        // This message alone names the kind where others name the resource.
+        let kind = Resource { plural: resource.kind, ..*resource };
+        let why = format!(
+            "the {what} in the precondition ({sent}) does not match the {what} in record ({stored}). \
+             The object might have been {else_}"
+        );
+        return Err(ApiError::conflict(&kind, name, &why));
     }
     Ok(())
 }
 
-/// The garbage collector's two finalizers follow the policy; the others stay.
-fn finalizers_for(object: &Value, policy: Option<Propagation>) -> Vec<String> {
+/// The garbage collector's two finalizers follow the policy; the others stay. Where a request has
+/// none, what the object says of itself holds, and then the kind's own policy.
+fn finalizers_for(resource: &Resource, object: &Value, policy: Option<Propagation>) -> Vec<String> {
     let mut list = meta::finalizers(object);
-    let Some(policy) = policy else { return list };
-    list.retain(|f| f != "foregroundDeletion" && f != "orphan");
+    let of_collector = |f: &String| f == "foregroundDeletion" || f == "orphan";
+    let orphans = kinds::facts(resource).orphans && !list.iter().any(of_collector);
+    let Some(policy) = policy.or(orphans.then_some(Propagation::Orphan)) else { return list };
+    list.retain(|f| !of_collector(f));
     match policy {
         Propagation::Background => {}
         Propagation::Foreground => list.push("foregroundDeletion".into()),
         Propagation::Orphan => list.push("orphan".into()),
     }
     list
+}
+
+/// What a client is told who deletes a job and says nothing of its pods.
+pub fn warning(resource: &Resource, options: &DeleteOptions) -> Option<&'static str> {
+    let surprised = (resource.group, resource.kind) == ("batch", "Job") && options.propagation.is_none();
+    surprised.then_some(
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to \
+         remove them or set propagationPolicy=Orphan to suppress this warning",
+    )
 }
 
 /// How many seconds the object may take to go. Only pods take time, and only those that a kubelet
@@ -146,7 +120,7 @@ fn mark(resource: &Resource, object: &mut Value, grace: i64, now: Timestamp) {
     let given = object["metadata"]["deletionGracePeriodSeconds"].as_i64();
     let generation = object["metadata"]["generation"].as_i64();
     let metadata = map_at(object, "metadata");
-    if !already || given != Some(grace) {
+    if !already || given.unwrap_or(0) != grace {
         // The moment at which patience ends, counted from the first request.
         let started = metadata
             .get("deletionTimestamp")
@@ -156,7 +130,10 @@ fn mark(resource: &Resource, object: &mut Value, grace: i64, now: Timestamp) {
             .unwrap_or(now);
         let end = started.checked_add(SignedDuration::from_secs(grace)).unwrap_or(started);
         metadata.insert("deletionTimestamp".into(), json!(meta::time(end)));
-        metadata.insert("deletionGracePeriodSeconds".into(), json!(grace));
+        // A namespace takes as long as it takes.
+        if resource.kind != "Namespace" {
+            metadata.insert("deletionGracePeriodSeconds".into(), json!(grace));
+        }
     }
     if !already && let Some(generation) = generation.filter(|g| *g > 0) {
         metadata.insert("generation".into(), json!(generation + 1));

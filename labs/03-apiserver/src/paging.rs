@@ -2,10 +2,13 @@
 //! key at which the next one starts, so that all pages together are one consistent list, and no
 //! server has to remember anything between them.
 
+use crate::bodies;
 use crate::status::{ApiError, Reason};
+use crate::typed;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What a token says. `start` is the part of the key after the collection's prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +41,43 @@ impl Token {
     }
 }
 
+/// Read the token of a request. [`Token::decode`] judges it; these are upstream's words for what is wrong
+/// with one that was refused (`apiserver/pkg/storage/continue.go`).
+pub fn read_token(text: &str) -> Result<Token, ApiError> {
+    Token::decode(text).map_err(|error| match what_is_wrong(text) {
+        Some(why) => {
+            ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+        }
+        None => error,
+    })
+}
+
+fn what_is_wrong(text: &str) -> Option<String> {
+    let bytes = match URL_SAFE_NO_PAD.decode(text) {
+        Ok(bytes) => bytes,
+        Err(error) => return Some(typed::go_base64_error(text, &error)),
+    };
+    let json = String::from_utf8_lossy(&bytes);
+    let token: Value = match serde_json::from_str(&json) {
+        Ok(token) => token,
+        Err(error) => return Some(bodies::go_json_error(&json, &error)),
+    };
+    let (version, start) =
+        (token["v"].as_str().unwrap_or_default(), token["start"].as_str().unwrap_or_default());
+    if version != "meta.k8s.io/v1" {
+        return Some(format!("server does not recognize this encoded version {version}"));
+    }
+    match token["rv"].as_i64() {
+        Some(revision) if revision >= -1 && revision != 0 => {}
+        _ => return Some("incorrect encoded start resourceVersion (version meta.k8s.io/v1)".into()),
+    }
+    match start {
+        "" => Some("encoded start key empty (version meta.k8s.io/v1)".into()),
+        start if start.starts_with('/') || start.split('/').any(|part| part == "..") => Some(start.into()),
+        _ => None,
+    }
+}
+
 /// One page and where the next begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
@@ -66,9 +106,14 @@ pub fn expired(token: &Token) -> ApiError {
     let message = "The provided continue parameter is too old to display a consistent list result. \
          You can start a new list without the continue parameter, or use the continue token in this \
          response to retrieve the remainder of the results. Continuing with the provided token results \
-         in an inconsistent list: objects that were created, modified or deleted between the first \
-         page and now may show up in it.";
+         in an inconsistent list - objects that were created, modified, or deleted between the time the \
+         first chunk was returned and now may show up in the list.";
     let mut error = ApiError::new(Reason::Expired, message);
     error.continue_token = Some(Token::new(-1, &token.start).encode());
     error
+}
+
+/// The revision that a list named was compacted away, and there is no rest to go on with.
+pub fn expired_version() -> ApiError {
+    ApiError::new(Reason::Expired, "The resourceVersion for the provided list is too old.")
 }

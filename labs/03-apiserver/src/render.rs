@@ -1,58 +1,17 @@
 //! In which form an answer is wanted, and making it: the object, a Table, or the metadata alone.
 
 use crate::convert;
+use crate::kind::Kind;
 use crate::kinds;
-use crate::query::Query;
-use crate::status::{ApiError, Reason};
+pub use crate::negotiation::View;
+use crate::status::ApiError;
 use crate::stored::{Stored, encode};
 use crate::tables::{self, Include};
-use crate::watch_cache::{self, CacheEvent, EventType};
+use crate::watch_cache::{self, CacheEvent, EventType, Row};
 use bytes::Bytes;
 use jiff::Timestamp;
 use objects::resources::Resource;
 use serde_json::{Map, Value, json};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum View {
-    Object,
-    Table(Include),
-    PartialMetadata,
-}
-
-impl View {
-    /// Choose by the `Accept` header, in the order in which it names things.
-    pub fn negotiate(accept: &str, query: &Query) -> Result<View, ApiError> {
-        if accept.trim().is_empty() {
-            return Ok(View::Object);
-        }
-        for offer in accept.split(',') {
-            let mut parts = offer.split(';').map(str::trim);
-            let media = parts.next().unwrap_or_default();
-            let parameters: Vec<(&str, &str)> = parts.filter_map(|p| p.split_once('=')).collect();
-            let get = |key: &str| parameters.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
-            if !matches!(media, "application/json" | "*/*" | "application/*" | "text/*" | "text/plain") {
-                continue;
-            }
-            match (get("as"), get("v")) {
-                (None, _) => return Ok(View::Object),
-                (Some("Table"), Some("v1")) => {
-                    let include = match query.get("includeObject").unwrap_or("") {
-                        "None" => Include::Nothing,
-                        "Object" => Include::Object,
-                        _ => Include::Metadata,
-                    };
-                    return Ok(View::Table(include));
-                }
-                (Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("v1")) => {
-                    return Ok(View::PartialMetadata);
-                }
-                _ => {}
-            }
-        }
-        let message = "only the following media types are accepted: application/json";
-        Err(ApiError::new(Reason::NotAcceptable, message))
-    }
-}
 
 /// What a list says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,41 +36,75 @@ impl ListMeta {
 }
 
 /// One object in the form that was asked for.
-pub fn object(resource: &Resource, view: View, stored: &Stored, now: Timestamp) -> Bytes {
+pub fn object(kind: &Kind, view: View, stored: &Stored, now: Timestamp) -> Bytes {
     match view {
-        View::Object if convert::is_identity(resource) => stored.json.clone(),
-        View::Object => encode(&convert::from_storage(resource, stored.value())),
+        View::Object if kind.is_shown_as_stored() => stored.json.clone(),
+        View::Object => encode(&convert::from_storage(kind.resource, stored.value())),
         View::PartialMetadata => encode(&tables::partial(&stored.value())),
-        View::Table(include) => encode(&table(
-            resource,
-            include,
-            &json!({ "resourceVersion": stored.revision.to_string() }),
-            std::iter::once(stored),
-            now,
-        )),
+        View::Table(include) => {
+            encode(&table(kind, include, &of_object(stored), std::iter::once(stored), now))
+        }
     }
 }
 
+/// What a Table of one object says about itself.
+fn of_object(stored: &Stored) -> Value {
+    json!({ "resourceVersion": stored.revision.to_string() })
+}
+
 fn table<'s>(
-    resource: &Resource,
+    kind: &Kind,
     include: Include,
     metadata: &Value,
     items: impl Iterator<Item = &'s Stored>,
     now: Timestamp,
 ) -> Value {
-    let rows: Vec<Value> = items.map(|s| tables::row(resource, &s.value(), include, now)).collect();
+    let rows = items.map(|s| kind.row(&s.value(), include, now)).collect();
+    table_of(kind.column_definitions(), rows, metadata)
+}
+
+fn table_of(columns: Value, rows: Vec<Value>, metadata: &Value) -> Value {
     json!({
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": metadata,
-        "columnDefinitions": tables::column_definitions(resource),
+        "columnDefinitions": columns,
         "rows": rows,
+    })
+}
+
+/// What no store holds, a Scale say, or a list of such: `answer` in the form that was asked for.
+pub fn unstored(resource: &Resource, view: View, answer: &Value, now: Timestamp) -> Bytes {
+    let list = answer["items"].as_array();
+    let items = list.map_or(std::slice::from_ref(answer), Vec::as_slice);
+    let mut metadata = Map::new();
+    if let Some(version) = answer["metadata"].get("resourceVersion") {
+        metadata.insert("resourceVersion".into(), version.clone());
+    }
+    let metadata = Value::Object(metadata);
+    encode(&match view {
+        View::Object => answer.clone(),
+        View::PartialMetadata if list.is_none() => tables::partial(answer),
+        View::PartialMetadata => partial_list(&metadata, items.iter().map(tables::partial).collect()),
+        View::Table(include) => {
+            let rows = items.iter().map(|item| tables::row(resource, item, include, now)).collect();
+            table_of(tables::column_definitions(resource), rows, &metadata)
+        }
+    })
+}
+
+fn partial_list(metadata: &Value, items: Vec<Value>) -> Value {
+    json!({
+        "kind": "PartialObjectMetadataList",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": metadata,
+        "items": items,
     })
 }
 
 /// A list. Objects that are passed on as they are are copied, not encoded again.
 pub fn list<'s>(
-    resource: &Resource,
+    kind: &Kind,
     view: View,
     meta: &ListMeta,
     items: impl Iterator<Item = &'s Stored>,
@@ -119,27 +112,21 @@ pub fn list<'s>(
 ) -> Bytes {
     let metadata = meta.to_value();
     match view {
-        View::Table(include) => encode(&table(resource, include, &metadata, items, now)),
+        View::Table(include) => encode(&table(kind, include, &metadata, items, now)),
         View::PartialMetadata => {
-            let items: Vec<Value> = items.map(|s| tables::partial(&s.value())).collect();
-            encode(&json!({
-                "kind": "PartialObjectMetadataList",
-                "apiVersion": "meta.k8s.io/v1",
-                "metadata": metadata,
-                "items": items,
-            }))
+            encode(&partial_list(&metadata, items.map(|s| tables::partial(&s.value())).collect()))
         }
         View::Object => {
-            let (kind, version) = (resource.kind, kinds::api_version(resource));
+            let (name, version) = (kind.list_kind(), kinds::api_version(kind.resource));
             let mut out = format!(
-                "{{\"kind\":\"{kind}List\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":["
+                "{{\"kind\":\"{name}\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":["
             )
             .into_bytes();
             for (i, item) in items.enumerate() {
                 if i > 0 {
                     out.push(b',');
                 }
-                out.extend_from_slice(&object(resource, View::Object, item, now));
+                out.extend_from_slice(&object(kind, View::Object, item, now));
             }
             out.extend_from_slice(b"]}\n");
             Bytes::from(out)
@@ -147,21 +134,51 @@ pub fn list<'s>(
     }
 }
 
-/// One line of a watch, in the form that was asked for.
+/// One line of a watch, in the form that was asked for. What several watchers are told is made
+/// once. `columns`: of a stream of Tables the first alone says what its columns are.
 pub fn watch_line(
-    resource: &Resource,
+    kind: &Kind,
     view: View,
-    kind: EventType,
+    what: EventType,
     event: &CacheEvent,
+    columns: bool,
     now: Timestamp,
 ) -> Bytes {
-    if view == View::Object && convert::is_identity(resource) {
-        return event.line(kind);
-    }
-    match event.shown(kind) {
-        Some(stored) => watch_cache::line(kind.as_str(), &object(resource, view, stored, now)),
+    let make = || match event.shown(what) {
+        Some(stored) => object_line(kind, view, what, stored, columns, now),
         None => Bytes::new(),
+    };
+    match view {
+        // The cache is of the stored form; another version has lines of its own.
+        _ if !kind.is_shown_as_stored() => make(),
+        View::Object => event.line(what),
+        View::PartialMetadata => event.partial_line(what, make),
+        // A custom kind's columns may change.
+        View::Table(_) if kind.custom.is_some() => make(),
+        View::Table(include) => {
+            event.row_line(Row { second: now.as_second(), kind: what, include, columns }, make)
+        }
     }
+}
+
+/// The line of an object that a watcher has not been told of, or not in this form.
+pub fn object_line(
+    kind: &Kind,
+    view: View,
+    what: EventType,
+    stored: &Stored,
+    columns: bool,
+    now: Timestamp,
+) -> Bytes {
+    let shown = match view {
+        View::Table(include) if !columns => {
+            let mut table = table(kind, include, &of_object(stored), std::iter::once(stored), now);
+            table["columnDefinitions"] = Value::Null;
+            encode(&table)
+        }
+        view => object(kind, view, stored, now),
+    };
+    watch_cache::line(what.as_str(), &shown)
 }
 
 /// A line that says how far the watch has come, and with `initial_done` that everything which was

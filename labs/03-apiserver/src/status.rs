@@ -2,6 +2,7 @@
 //! failure, which clients read by `reason` and people read by `message`.
 
 use crate::kinds;
+use crate::meta;
 use objects::resources::Resource;
 use serde_json::{Map, Value, json};
 
@@ -24,9 +25,35 @@ pub enum Reason {
     InternalError,
     ServiceUnavailable,
     Timeout,
+    /// Upstream names no reason.
+    Unknown,
 }
 
 impl Reason {
+    /// Those that others may name: in the answer of a webhook, in a policy.
+    const NAMED: [Reason; 16] = [
+        Reason::BadRequest,
+        Reason::Unauthorized,
+        Reason::Forbidden,
+        Reason::NotFound,
+        Reason::MethodNotAllowed,
+        Reason::NotAcceptable,
+        Reason::AlreadyExists,
+        Reason::Conflict,
+        Reason::Expired,
+        Reason::RequestEntityTooLarge,
+        Reason::UnsupportedMediaType,
+        Reason::Invalid,
+        Reason::TooManyRequests,
+        Reason::InternalError,
+        Reason::ServiceUnavailable,
+        Reason::Timeout,
+    ];
+
+    pub fn named(name: &str) -> Option<Reason> {
+        Reason::NAMED.into_iter().find(|reason| format!("{reason:?}") == name)
+    }
+
     pub fn code(self) -> u16 {
         match self {
             Reason::BadRequest => 400,
@@ -41,7 +68,7 @@ impl Reason {
             Reason::UnsupportedMediaType => 415,
             Reason::Invalid => 422,
             Reason::TooManyRequests => 429,
-            Reason::InternalError => 500,
+            Reason::InternalError | Reason::Unknown => 500,
             Reason::ServiceUnavailable => 503,
             Reason::Timeout => 504,
         }
@@ -54,6 +81,23 @@ pub struct Cause {
     pub reason: String,
     pub message: String,
     pub field: String,
+}
+
+impl Cause {
+    pub fn new(reason: &str, field: &str, message: impl Into<String>) -> Cause {
+        Cause { reason: reason.into(), message: message.into(), field: field.into() }
+    }
+
+    pub fn forbidden(field: &str, why: &str) -> Cause {
+        Cause::new("FieldValueForbidden", field, format!("Forbidden: {why}"))
+    }
+
+    /// `printed` is the value as Go prints it.
+    pub fn unsupported(field: &str, printed: &str, supported: &[&str]) -> Cause {
+        let supported: Vec<String> = supported.iter().map(|value| format!("{value:?}")).collect();
+        let message = format!("Unsupported value: {printed}: supported values: {}", supported.join(", "));
+        Cause::new("FieldValueNotSupported", field, message)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -76,11 +120,13 @@ pub struct ApiError {
     pub details: Option<Box<Details>>,
     /// Set only by an expired continue token: the token with which the list may go on.
     pub continue_token: Option<String>,
+    /// Set only by a webhook's refusal: the Status as the webhook wants it shown.
+    pub foreign: Option<Box<Value>>,
 }
 
 impl ApiError {
     pub fn new(reason: Reason, message: impl Into<String>) -> ApiError {
-        ApiError { reason, message: message.into(), details: None, continue_token: None }
+        ApiError { reason, message: message.into(), details: None, continue_token: None, foreign: None }
     }
 
     pub fn bad_request(message: impl Into<String>) -> ApiError {
@@ -119,6 +165,13 @@ impl ApiError {
         ApiError::new(Reason::AlreadyExists, message).about(resource, name)
     }
 
+    /// The same of one that is on its way out: whoever waits may have the name.
+    pub fn still_exists(resource: &Resource, name: &str) -> ApiError {
+        let mut error = ApiError::already_exists(resource, name);
+        error.message = format!("object is being deleted: {}", error.message);
+        error
+    }
+
     pub fn conflict(resource: &Resource, name: &str, why: &str) -> ApiError {
         let what = kinds::qualified_plural(resource);
         let message = format!("Operation cannot be fulfilled on {what} \"{name}\": {why}");
@@ -130,6 +183,16 @@ impl ApiError {
     pub fn precondition(resource: &Resource, name: &str, what: &str, sent: &str, stored: &str) -> ApiError {
         let why =
             format!("Precondition failed: {what} in precondition: {sent}, {what} in object meta: {stored}");
+        ApiError::conflict(resource, name, &why)
+    }
+
+    /// The client meant one object by its uid, and under this key is another, or none (upstream:
+    /// `storage.NewInvalidObjError`).
+    pub fn not_meant(resource: &Resource, key: &str, name: &str, sent: &str, stored: &str) -> ApiError {
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: \
+             Precondition failed: UID in precondition: {sent}, UID in object meta: {stored}"
+        );
         ApiError::conflict(resource, name, &why)
     }
 
@@ -159,6 +222,21 @@ impl ApiError {
 
     pub fn unsupported_media_type(message: impl Into<String>) -> ApiError {
         ApiError::new(Reason::UnsupportedMediaType, message)
+    }
+
+    /// The options of a request contradict themselves, or are none that there are.
+    pub fn invalid_options(kind: &str, causes: Vec<Cause>) -> ApiError {
+        let texts: Vec<String> = causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        let what = match texts.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let message = format!("{kind}.meta.k8s.io \"\" is invalid: {what}");
+        ApiError::new(Reason::Invalid, message).with(|details| {
+            details.group = "meta.k8s.io".into();
+            details.kind = kind.into();
+            details.causes = causes;
+        })
     }
 
     /// The window of remembered events no longer reaches back to `revision`.
@@ -194,8 +272,17 @@ impl ApiError {
         self.details.as_ref().map(|d| d.retry_after_seconds).filter(|s| *s > 0)
     }
 
+    /// The HTTP status code.
+    pub fn code(&self) -> u16 {
+        let foreign = self.foreign.as_ref().and_then(|status| status["code"].as_u64());
+        foreign.and_then(|code| u16::try_from(code).ok()).unwrap_or(self.reason.code())
+    }
+
     /// The `Status` object of this failure.
     pub fn to_status(&self) -> Value {
+        if let Some(status) = &self.foreign {
+            return status.as_ref().clone();
+        }
         let mut metadata = Map::new();
         if let Some(token) = &self.continue_token {
             metadata.insert("continue".into(), json!(token));
@@ -208,6 +295,9 @@ impl ApiError {
             "message": self.message,
             "reason": format!("{:?}", self.reason),
         });
+        if self.reason == Reason::Unknown {
+            meta::as_map(&mut status).shift_remove("reason");
+        }
         if let Some(details) = &self.details {
             status["details"] = details.to_value();
         }

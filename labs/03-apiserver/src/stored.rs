@@ -1,9 +1,10 @@
 //! An object as the cache holds it: encoded once, with what selectors ask beside it.
 
+use crate::defaults::zeros;
+use crate::kind::Kind;
 use crate::meta;
 use crate::selection::{self, Fields};
 use bytes::Bytes;
-use objects::resources::Resource;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -21,23 +22,36 @@ pub struct Stored {
 impl Stored {
     /// Take in what the store holds under `key`. `None` when it is not an object of this API:
     /// anyone may write anything into a store, and that must not stop the others from being served.
-    pub fn read(resource: &Resource, key: &str, revision: i64, value: &[u8]) -> Option<Stored> {
+    pub fn read(kind: &Kind, key: &str, revision: i64, value: &[u8]) -> Option<Stored> {
         let value: Value = serde_json::from_slice(value).ok()?;
-        let (namespace, name) = crate::keys::split_key(resource, key)?;
+        let (namespace, name) = crate::keys::split_key(kind.resource, key)?;
         let metadata = &value["metadata"];
         let honest = metadata["name"].as_str() == Some(name)
             && metadata["namespace"].as_str().filter(|n| !n.is_empty()) == namespace;
-        honest.then(|| Stored::new(resource, key, revision, value))
+        honest.then(|| Stored::new(kind, key, revision, value))
     }
 
-    pub fn new(resource: &Resource, key: &str, revision: i64, mut value: Value) -> Stored {
+    pub fn new(kind: &Kind, key: &str, revision: i64, mut value: Value) -> Stored {
         meta::set_resource_version(&mut value, revision);
+        Stored::of(kind, key, revision, value)
+    }
+
+    /// An object that would be stored, if its writer did more than try: it has no version.
+    pub fn tried(kind: &Kind, key: &str, value: Value) -> Stored {
+        Stored::of(kind, key, 0, value)
+    }
+
+    fn of(kind: &Kind, key: &str, revision: i64, mut value: Value) -> Stored {
+        if kind.custom.is_none() {
+            // What was stored before this server wrote them is shown with them too.
+            zeros::fill(kind.resource, &mut value);
+        }
         Stored {
             key: key.to_string(),
             revision,
             json: encode(&value),
             labels: selection::labels_of(&value),
-            fields: selection::fields_of(resource, &value),
+            fields: kind.fields_of(&value),
         }
     }
 

@@ -70,7 +70,12 @@ pub fn available_at(pod: &Pod, min_ready_seconds: i32) -> Option<Timestamp> {
     if min_ready_seconds <= 0 {
         return Some(Timestamp::MIN);
     }
-    Some(ready_since(pod)? + SignedDuration::from_secs(i64::from(min_ready_seconds)))
+    Some(after(ready_since(pod)?, i64::from(min_ready_seconds)))
+}
+
+/// So many seconds later. Users may write any time into a status: the end of all times is the last.
+pub fn after(time: Timestamp, seconds: i64) -> Timestamp {
+    time.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
 
 /// Go leaves out counts of zero; so do we, for equal objects to be equal.

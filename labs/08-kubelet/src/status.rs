@@ -12,6 +12,8 @@ use k8s_openapi::api::core::v1 as api;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::conditions;
+use crate::deadline;
+use crate::ephemeral;
 use crate::probe::Verdicts;
 use crate::resources::qos_class;
 use crate::types::{
@@ -50,10 +52,18 @@ pub fn generate(view: &StatusView<'_>) -> api::PodStatus {
             .collect()
     };
     let (init, main) = (statuses_of(false), statuses_of(true));
-    let phase = match old.phase.as_deref() {
+    // Nobody is told that a pod has failed while something of it may still run.
+    let expired = deadline::is_past(pod, old, view.now) && view.runtime.running().next().is_none();
+    let (phase, reason, message) = match old.phase.as_deref() {
         // What was over once stays over.
-        Some(over @ ("Succeeded" | "Failed")) => over.to_owned(),
-        _ => phase(restart_policy(pod), spec, &init, &main, view.terminal).to_owned(),
+        Some(over @ ("Succeeded" | "Failed")) => (over.to_owned(), old.reason.clone(), old.message.clone()),
+        _ if expired => {
+            ("Failed".to_owned(), Some(deadline::REASON.to_owned()), Some(deadline::MESSAGE.to_owned()))
+        }
+        _ => {
+            let phase = phase(restart_policy(pod), spec, &init, &main, view.terminal);
+            (phase.to_owned(), old.reason.clone(), old.message.clone())
+        }
     };
     let ips = pod_ips(view);
     let conditions = conditions::all(&conditions::Facts {
@@ -76,9 +86,16 @@ pub fn generate(view: &StatusView<'_>) -> api::PodStatus {
         start_time: old.start_time.clone().or(Some(Time(view.now))),
         init_container_statuses: (!init.is_empty()).then_some(init),
         container_statuses: (!main.is_empty()).then_some(main),
+        ephemeral_container_statuses: ephemeral::statuses(
+            pod,
+            old,
+            view.runtime,
+            view.waiting,
+            view.runtime_name,
+        ),
         qos_class: Some(qos_class(spec).as_str().to_owned()),
-        message: old.message.clone(),
-        reason: old.reason.clone(),
+        message,
+        reason,
         ..api::PodStatus::default()
     }
 }

@@ -119,7 +119,7 @@ impl RuntimePod {
     }
 }
 
-/// The three kinds of container of a pod, by when they run.
+/// The kinds of container of a pod, by when they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ContainerKind {
     /// Runs to its end before the next one starts.
@@ -127,6 +127,8 @@ pub enum ContainerKind {
     /// An init container with `restartPolicy: Always`: keeps running beside the others.
     Sidecar,
     Main,
+    /// Comes later to look inside, see [`crate::ephemeral`].
+    Ephemeral,
 }
 
 /// Is this init container a sidecar?

@@ -138,7 +138,7 @@ fn plan_one(pod: &api::Pod, volume: &api::Volume, sources: &Sources) -> Result<V
         return Ok(files("kubernetes.io~downward-api", payload));
     }
     if let Some(v) = &volume.projected {
-        let payload = projected(pod, &volume.name, v, sources)?;
+        let payload = projected(pod, v, sources)?;
         return Ok(files("kubernetes.io~projected", payload));
     }
     let known = volume.empty_dir.is_some();
@@ -239,27 +239,19 @@ fn downward(
     Ok(payload)
 }
 
-/// Is this the volume that admission adds for the service account's token?
-pub fn is_automounted(volume: &str) -> bool {
-    volume.starts_with("kube-api-access-")
-}
-
 fn projected(
     pod: &api::Pod,
-    volume: &str,
     source: &api::ProjectedVolumeSource,
     sources: &Sources,
 ) -> Result<Payload, ConfigError> {
     let mode = source.default_mode;
-    // What was added for the pod without its asking must not keep it from running.
-    let lenient = is_automounted(volume);
     let mut payload = Payload::new();
     for part in source.sources.iter().flatten() {
         if let Some(p) = &part.config_map {
             let from = Projection::ConfigMap {
                 name: &p.name,
                 items: p.items.as_deref(),
-                optional: p.optional == Some(true) || lenient,
+                optional: p.optional == Some(true),
             };
             payload.extend(from.payload(mode, sources)?);
         }
@@ -277,18 +269,13 @@ fn projected(
         }
         if let Some(p) = &part.service_account_token {
             let audience = p.audience.as_deref().unwrap_or_default();
-            match sources.tokens.get(audience) {
-                Some(token) => {
-                    let file = File { data: token.clone().into_bytes(), mode: file_mode(Some(0o600), mode) };
-                    payload.insert(safe_path(&p.path)?, file);
-                }
-                None if lenient => {}
-                None => {
-                    return Err(ConfigError::Volume(
-                        "failed to fetch token: the API server grants none".into(),
-                    ));
-                }
-            }
+            let token = sources.tokens.get(audience).ok_or_else(|| {
+                ConfigError::Volume("failed to fetch token: the API server grants none".into())
+            })?;
+            // Where the pod has a group of its own, the group may read it, and nobody else.
+            let group = spec(pod).security_context.as_ref().and_then(|s| s.fs_group);
+            let file = File { data: token.clone().into_bytes(), mode: file_mode(group.map(|_| 0o600), mode) };
+            payload.insert(safe_path(&p.path)?, file);
         }
     }
     Ok(payload)

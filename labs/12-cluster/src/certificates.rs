@@ -15,16 +15,20 @@ pub enum Authority {
     Cluster,
     /// What the store believes, and nobody else.
     Etcd,
+    /// What API servers behind the API server believe: whoever shows a certificate of this one may
+    /// say in a header whose request it is that he passes on.
+    FrontProxy,
 }
 
 impl Authority {
-    pub const ALL: [Authority; 2] = [Authority::Cluster, Authority::Etcd];
+    pub const ALL: [Authority; 3] = [Authority::Cluster, Authority::Etcd, Authority::FrontProxy];
 
     /// Where its certificate and key lie below the pki folder, without `.crt` and `.key`.
     pub fn path(self) -> &'static str {
         match self {
             Authority::Cluster => "ca",
             Authority::Etcd => "etcd/ca",
+            Authority::FrontProxy => "front-proxy-ca",
         }
     }
 
@@ -32,6 +36,7 @@ impl Authority {
         match self {
             Authority::Cluster => "kubernetes",
             Authority::Etcd => "etcd-ca",
+            Authority::FrontProxy => "front-proxy-ca",
         }
     }
 }

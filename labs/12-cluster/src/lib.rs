@@ -24,8 +24,10 @@
 //!    organisations (groups) of a client certificate that the cluster's authority signed. No two
 //!    components share one (the proxies of all nodes are one, as upstream), and a kubelet's key
 //!    never leaves its node.
-//! 2. **Two authorities.** What the store trusts is signed by its own authority, so that a
-//!    cluster certificate, even the administrator's, opens nothing in the store.
+//! 2. **Three authorities.** What the store trusts is signed by its own authority, so that a
+//!    cluster certificate, even the administrator's, opens nothing in the store. What the servers behind
+//!    the API server trust is signed by another, so that nobody else can pass on a request in a third
+//!    one's name.
 //! 3. **A server's certificate names every address by which it is reached**, in `subjectAltName`;
 //!    the common name is not looked at.
 //! 4. **Nothing that a node may write lies outside the cluster's home.** Every writable bind mount
@@ -41,7 +43,6 @@
 //!
 //! - Renewal of certificates, and signing requests (`certificates.k8s.io`): kubeadm's
 //!   `app/phases/certs`, the kubelet's `pkg/kubelet/certificate`.
-//! - Service account keys, the front-proxy authority: with the chapters that need them.
 //! - Dependencies between units, sockets, timers: `systemd.unit(5)`. Restarting with back-off is
 //!   `RestartSteps=` in `systemd.service(5)`.
 //! - Joining from another machine with a bootstrap token: kubeadm's `app/phases/bootstraptoken`.

@@ -5,12 +5,12 @@
 //! the shell lets one service write at a time do so.
 
 use crate::fields::Errors;
-use crate::meta::{self, as_map, map_at};
+use crate::meta::{self, as_map, default_to, map_at};
 use crate::status::ApiError;
 use objects::resources::Resource;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The two ranges.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,13 +77,14 @@ impl Used {
     pub fn add(&mut self, service: &Value) {
         self.ips.extend(ip_of(service));
         self.ports.extend(node_ports(service).into_iter().map(|(_, port)| port));
+        self.ports.extend(health_check_port(service));
     }
 
     pub fn remove(&mut self, service: &Value) {
         if let Some(ip) = ip_of(service) {
             self.ips.remove(&ip);
         }
-        for (_, port) in node_ports(service) {
+        for port in node_ports(service).into_iter().map(|(_, port)| port).chain(health_check_port(service)) {
             self.ports.remove(&port);
         }
     }
@@ -99,6 +100,19 @@ fn node_ports(service: &Value) -> Vec<(usize, u16)> {
     ports.filter_map(|(i, port)| Some((i, number(port)?))).collect()
 }
 
+fn health_check_port(service: &Value) -> Option<u16> {
+    service["spec"]["healthCheckNodePort"]
+        .as_u64()
+        .and_then(|port| u16::try_from(port).ok())
+        .filter(|p| *p > 0)
+}
+
+/// A load balancer that sends only to nodes with pods must be able to ask which those are.
+fn needs_health_check(service: &Value) -> bool {
+    let field = |key: &str| meta::text(service, &["spec", key]);
+    field("type") == "LoadBalancer" && field("externalTrafficPolicy") == "Local"
+}
+
 /// Give a service what it asks for or lacks. `used` does not count what this service itself had.
 pub fn allocate(
     resource: &Resource,
@@ -109,12 +123,13 @@ pub fn allocate(
 ) -> Result<(), ApiError> {
     let name = meta::name(service).to_string();
     let kind = meta::text(service, &["spec", "type"]).to_string();
+    families(service).into_result(resource, &name)?;
     let mut errors = Errors::default();
     let spec_ip = meta::text(service, &["spec", "clusterIP"]).to_string();
     if kind != "ExternalName" && spec_ip != "None" {
         let ip = if spec_ip.is_empty() {
             let free = net.free_ip(&used.ips, random);
-            Some(free.ok_or_else(|| ApiError::internal("failed to allocate a serviceIP: range is full"))?)
+            Some(free.ok_or_else(|| full("serviceIP"))?)
         } else {
             let refused = |why: String| (format!("[]string{{{spec_ip:?}}}"), why);
             let wrong = match spec_ip.parse::<Ipv4Addr>() {
@@ -145,6 +160,50 @@ pub fn allocate(
     errors.into_result(resource, &name)
 }
 
+/// This cluster has addresses of IPv4 alone; what a service asks of families must be had from that
+/// (upstream: `initIPFamilyFields` in `pkg/registry/core/service/storage/alloc.go`).
+fn families(service: &Value) -> Errors {
+    let (mut errors, spec) = (Errors::default(), &service["spec"]);
+    let list = |key: &str| spec[key].as_array().cloned().unwrap_or_default();
+    let (ips, families, policy) = (list("clusterIPs"), list("ipFamilies"), &spec["ipFamilyPolicy"]);
+    if spec["type"] == "ExternalName" {
+        return errors;
+    }
+    if policy == "SingleStack" {
+        for (items, what) in [(&ips, "cluster IPs"), (&families, "IP families")] {
+            if items.len() == 2 {
+                let why = format!(
+                    "must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified"
+                );
+                errors.invalid("spec.ipFamilyPolicy", policy, why);
+            }
+        }
+    }
+    for (i, ip) in ips.iter().enumerate().skip(families.len()) {
+        if ip.as_str().is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok()) {
+            let why = "IPv6 is not configured on this cluster";
+            errors.invalid(&format!("spec.clusterIPs[{i}]"), &spec["clusterIPs"], why);
+        }
+    }
+    // Without addresses and without pods, any families may be told to whoever asks.
+    let is_selecting = spec["selector"].as_object().is_some_and(|selector| !selector.is_empty());
+    if !errors.is_empty() || spec["clusterIP"] == "None" && !is_selecting {
+        return errors;
+    }
+    if policy == "RequireDualStack" {
+        let why = "this cluster is not configured for dual-stack services";
+        errors.invalid("spec.ipFamilyPolicy", policy, why);
+    }
+    for (i, family) in families.iter().enumerate().filter(|(_, family)| *family != "IPv4") {
+        errors.invalid(&format!("spec.ipFamilies[{i}]"), family, "not configured on this cluster");
+    }
+    errors
+}
+
+fn full(what: &str) -> ApiError {
+    ApiError::internal(format!("failed to allocate a {what}: range is full"))
+}
+
 fn allocate_ports(
     service: &mut Value,
     net: &ServiceNet,
@@ -166,14 +225,27 @@ fn allocate_ports(
         }
         taken.insert(port);
     }
+    let checked = needs_health_check(service);
+    match health_check_port(service) {
+        Some(port) if used.ports.contains(&port) => {
+            errors.invalid("spec.healthCheckNodePort", &json!(port), "provided port is already allocated");
+        }
+        Some(port) => {
+            taken.insert(port);
+        }
+        None => {}
+    }
     let spec = map_at(service, "spec");
+    if checked && spec.get("healthCheckNodePort").and_then(Value::as_u64).unwrap_or(0) == 0 {
+        let free = net.free_port(&taken, random.rotate_left(32)).ok_or_else(|| full("nodePort"))?;
+        taken.insert(free);
+        spec.insert("healthCheckNodePort".into(), json!(free));
+    }
     let Some(Value::Array(ports)) = spec.get_mut("ports") else { return Ok(()) };
     for port in ports {
         let port = as_map(port);
         if port.get("nodePort").and_then(Value::as_u64).unwrap_or(0) == 0 {
-            let free = net
-                .free_port(&taken, random)
-                .ok_or_else(|| ApiError::internal("failed to allocate a nodePort: range is full"))?;
+            let free = net.free_port(&taken, random).ok_or_else(|| full("nodePort"))?;
             taken.insert(free);
             port.insert("nodePort".into(), json!(free));
         }
@@ -193,16 +265,40 @@ pub fn carry_over(old: &Value, new: &mut Value) {
         }
         return;
     }
-    if spec.get("clusterIP").and_then(Value::as_str).unwrap_or_default().is_empty() {
-        for key in ["clusterIP", "clusterIPs"] {
-            if let Some(value) = old_spec.get(key) {
-                spec.insert(key.into(), value.clone());
-            }
+    if spec.get("clusterIP").is_none_or(|ip| *ip == "")
+        && let Some(ip) = old_spec.get("clusterIP")
+    {
+        spec.insert("clusterIP".into(), ip.clone());
+    }
+    let has_list = spec.get("clusterIPs").and_then(Value::as_array).is_some_and(|ips| !ips.is_empty());
+    if spec.get("clusterIP") == old_spec.get("clusterIP") {
+        if let (false, Some(ips)) = (has_list, old_spec.get("clusterIPs")) {
+            spec.insert("clusterIPs".into(), ips.clone());
         }
+    } else if spec.get("clusterIPs") == old_spec.get("clusterIPs")
+        && let Some(ip) = spec.get("clusterIP").cloned()
+    {
+        // Whoever changes the one address knows nothing of the list that has it too.
+        spec.insert("clusterIPs".into(), json!([ip]));
     }
     let wants_ports = kind == "NodePort" || kind == "LoadBalancer";
-    if !wants_ports {
-        spec.shift_remove("externalTrafficPolicy");
+    let outside = spec.get("externalIPs").and_then(Value::as_array).is_some_and(|ips| !ips.is_empty());
+    let mut give_up = |key: &str, given_up: bool| {
+        // What somebody has just written is not silently dropped.
+        if given_up && spec.get(key) == old_spec.get(key) {
+            spec.shift_remove(key);
+        }
+    };
+    give_up("externalTrafficPolicy", !wants_ports && !outside);
+    give_up("allocateLoadBalancerNodePorts", kind != "LoadBalancer");
+    give_up("loadBalancerClass", kind != "LoadBalancer");
+    let checked = kind == "LoadBalancer" && spec.get("externalTrafficPolicy").is_some_and(|p| p == "Local");
+    if checked {
+        if let Some(port) = old_spec.get("healthCheckNodePort") {
+            default_to(spec, "healthCheckNodePort", port.clone());
+        }
+    } else if spec.get("healthCheckNodePort") == old_spec.get("healthCheckNodePort") {
+        spec.shift_remove("healthCheckNodePort");
     }
     let Some(Value::Array(ports)) = spec.get_mut("ports") else { return };
     for port in ports {

@@ -1,94 +1,105 @@
-//! What this server serves, told to clients that know nothing beforehand: everything below is
-//! read off the table of kinds.
+//! What this server serves, told to clients that know nothing beforehand. Everything below is read
+//! off the catalog: the table of kinds, and what definitions have added to it.
+//!
+//! Discovery has two forms. The old one is a document for each step of a path (`/apis`,
+//! `/apis/apps`, `/apis/apps/v1`); the aggregated one (KEP-3352) is a single document under `/api`
+//! and one under `/apis`, for clients that ask for it by media type.
 
-use crate::kinds;
+use crate::aggregation;
+use crate::catalog::Catalog;
+use crate::kind::Kind;
 use crate::status::ApiError;
+use crate::{custom, kinds};
+use base64::Engine as _;
 use objects::resources::{self, Resource};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 
-/// Clients compare this text byte for byte.
-pub const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+/// What `/version` says: in step with what is served, not with what this program is.
+pub const GIT_VERSION: &str = "v1.32.0+coracle";
 
-/// A subresource as discovery lists it.
-struct Subresource {
-    kind: &'static str,
-    group: &'static str,
-    version: &'static str,
-    verbs: &'static [&'static str],
-}
-
-fn subresource(resource: &Resource, name: &str) -> Subresource {
-    let (kind, group, version, verbs): (_, _, _, &'static [&'static str]) = match name {
-        "status" => (resource.kind, resource.group, resource.version, &["get", "patch", "update"]),
-        "scale" => ("Scale", "autoscaling", "v1", &["get", "patch", "update"]),
-        "binding" => ("Binding", "", "v1", &["create"]),
-        "eviction" => ("Eviction", "policy", "v1", &["create"]),
-        "log" => ("Pod", "", "v1", &["get"]),
-        "exec" => ("PodExecOptions", "", "v1", &["create", "get"]),
-        "attach" => ("PodAttachOptions", "", "v1", &["create", "get"]),
-        "portforward" => ("PodPortForwardOptions", "", "v1", &["create", "get"]),
-        "finalize" => (resource.kind, resource.group, resource.version, &["update"]),
-        "token" => ("TokenRequest", "authentication.k8s.io", "v1", &["create"]),
-        _ => (resource.kind, resource.group, resource.version, &["get", "patch", "update"]),
-    };
-    Subresource { kind, group, version, verbs }
-}
-
-/// Subresources that are in the table but not served yet stay out of discovery.
-const NOT_SERVED: [&str; 2] = ["token", "ephemeralcontainers"];
-
-pub fn served_subresources(resource: &Resource) -> impl Iterator<Item = &'static str> {
-    resource.subresources.iter().copied().filter(|name| !NOT_SERVED.contains(name))
-}
-
-/// A kind that is a question: `(group, version, plural, kind)`.
-const QUESTIONS: [(&str, &str, &str); 4] = [
-    ("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
-    ("authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
-    ("authorization.k8s.io", "subjectaccessreviews", "SubjectAccessReview"),
-    ("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview"),
+/// The forms of aggregated discovery. Clients compare the media types byte for byte.
+pub const AGGREGATED: [(&str, &str); 2] = [
+    ("v2", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"),
+    ("v2beta1", "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"),
 ];
 
-/// Every group with its versions, in the table's order; the core group is the empty text.
-pub fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
-    let mut groups: Vec<(&'static str, Vec<&'static str>)> = Vec::new();
-    let mut note =
-        |group: &'static str, version: &'static str| match groups.iter_mut().find(|(g, _)| *g == group) {
-            Some((_, versions)) if versions.contains(&version) => {}
-            Some((_, versions)) => versions.push(version),
-            None => groups.push((group, vec![version])),
+/// The aggregated form that an `Accept` header prefers to the old one: its version and media type.
+pub fn negotiate(accept: &str) -> Option<(&'static str, &'static str)> {
+    for offer in accept.split(',') {
+        let mut parts = offer.split(';').map(str::trim);
+        let media = parts.next().unwrap_or_default();
+        let parts: Vec<&str> = parts.collect();
+        let wants = |version: &str| {
+            ["g=apidiscovery.k8s.io", "as=APIGroupDiscoveryList"].iter().all(|p| parts.contains(p))
+                && parts.iter().any(|p| p.strip_prefix("v=") == Some(version))
         };
-    resources::all().iter().for_each(|r| note(r.group, r.version));
-    QUESTIONS.iter().for_each(|(group, _, _)| note(group, "v1"));
+        if let Some(form) = AGGREGATED.iter().find(|(version, _)| wants(version)) {
+            return Some(*form);
+        }
+        // Plain JSON before any aggregated form: the old one is meant.
+        if matches!(media, "application/json" | "*/*") && !parts.iter().any(|p| p.starts_with("as=")) {
+            return None;
+        }
+    }
+    None
+}
+
+/// Every kind that is served: upstream's order, custom kinds last.
+pub fn kinds(catalog: &Catalog) -> impl Iterator<Item = Kind> + '_ {
+    resources::served().into_iter().map(Kind::builtin).chain(catalog.custom.iter().cloned())
+}
+
+/// Every group with its versions, the preferred one first; the core group is the empty text. Built-in
+/// groups come in upstream's order, and then the others by name.
+pub fn groups(catalog: &Catalog) -> Vec<(String, Vec<String>)> {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for r in resources::served() {
+        match groups.iter_mut().find(|(group, _)| group == r.group) {
+            Some((_, versions)) if versions.iter().any(|v| v == r.version) => {}
+            Some((_, versions)) => versions.push(r.version.to_owned()),
+            None => groups.push((r.group.to_owned(), vec![r.version.to_owned()])),
+        }
+    }
+    let defined = catalog.custom.iter().map(|k| (k.resource.group.to_owned(), k.resource.version.to_owned()));
+    let mut added: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let elsewhere = catalog.aggregated.iter().map(|a| (a.group.clone(), a.version.clone()));
+    for (group, version) in defined.chain(elsewhere) {
+        let known = groups.iter_mut().find(|(name, _)| *name == group).map(|(_, versions)| versions);
+        let versions = match known {
+            Some(versions) => versions,
+            None => added.entry(group).or_default(),
+        };
+        if !versions.contains(&version) {
+            versions.push(version);
+        }
+    }
+    added.values_mut().for_each(|versions| versions.sort_by(|a, b| custom::by_priority(a, b)));
+    groups.extend(added);
     groups
 }
 
-fn resources_of(group: &str, version: &str) -> impl Iterator<Item = &'static Resource> {
-    resources::all().iter().filter(move |r| r.group == group && r.version == version)
-}
-
-fn questions_of(group: &str, version: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let found = QUESTIONS.iter().filter(move |(g, _, _)| *g == group && version == "v1");
-    found.map(|(_, plural, kind)| (*plural, *kind))
+fn kinds_of(catalog: &Catalog, group: &str, version: &str) -> Vec<Kind> {
+    kinds(catalog).filter(|k| (k.resource.group, k.resource.version) == (group, version)).collect()
 }
 
 /// Everything of `/api` (the core group) or of `/apis` (all others) in one answer.
-pub fn aggregated(core: bool) -> Value {
-    let items: Vec<Value> = groups()
-        .into_iter()
-        .filter(|(group, _)| group.is_empty() == core)
-        .map(|(group, versions)| {
-            let versions: Vec<Value> =
-                versions.iter().map(|version| aggregated_version(group, version)).collect();
-            let metadata = match group {
-                "" => json!({ "creationTimestamp": null }),
-                _ => json!({ "name": group, "creationTimestamp": null }),
-            };
-            json!({ "metadata": metadata, "versions": versions })
-        })
-        .collect();
+pub fn aggregated(catalog: &Catalog, core: bool, form: &str) -> Value {
+    let groups = groups(catalog).into_iter().filter(|(group, _)| group.is_empty() == core);
+    let items = groups.map(|(group, versions)| {
+        let versions: Vec<Value> = versions.iter().map(|v| aggregated_version(catalog, &group, v)).collect();
+        let metadata = match group.as_str() {
+            "" => json!({ "creationTimestamp": null }),
+            _ => json!({ "name": group, "creationTimestamp": null }),
+        };
+        json!({ "metadata": metadata, "versions": versions })
+    });
     json!({
-        "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": format!("apidiscovery.k8s.io/{form}"),
+        "metadata": {},
+        "items": items.collect::<Vec<_>>(),
     })
 }
 
@@ -96,54 +107,56 @@ fn response_kind(group: &str, version: &str, kind: &str) -> Value {
     json!({ "group": group, "version": version, "kind": kind })
 }
 
-fn aggregated_version(group: &str, version: &str) -> Value {
-    let mut list: Vec<Value> = resources_of(group, version)
-        .map(|r| {
-            let mut out = json!({
-                "resource": r.plural,
-                "responseKind": response_kind(group, version, r.kind),
-                "scope": if r.namespaced { "Namespaced" } else { "Cluster" },
-                "singularResource": r.singular,
-                "verbs": r.verbs,
-            });
-            if !r.short_names.is_empty() {
-                out["shortNames"] = json!(r.short_names);
-            }
-            if !r.categories.is_empty() {
-                out["categories"] = json!(r.categories);
-            }
-            let subresources: Vec<Value> = served_subresources(r)
-                .map(|name| {
-                    let s = subresource(r, name);
-                    json!({
-                        "subresource": name,
-                        "responseKind": response_kind(s.group, s.version, s.kind),
-                        "verbs": s.verbs,
-                    })
-                })
-                .collect();
-            if !subresources.is_empty() {
-                out["subresources"] = json!(subresources);
-            }
-            out
-        })
-        .collect();
-    list.extend(questions_of(group, version).map(|(plural, kind)| {
-        json!({
-            "resource": plural,
-            "responseKind": response_kind(group, version, kind),
-            "scope": "Cluster",
-            "singularResource": kind.to_lowercase(),
-            "verbs": ["create"],
-        })
-    }));
+fn aggregated_version(catalog: &Catalog, group: &str, version: &str) -> Value {
+    if let Some(found) =
+        catalog.aggregated.iter().find(|a| (a.group.as_str(), a.version.as_str()) == (group, version))
+    {
+        let resources = aggregation::discovered(&found.resources, group, version);
+        let freshness = if found.fresh { "Current" } else { "Stale" };
+        return json!({ "version": version, "resources": resources, "freshness": freshness });
+    }
+    let describe = |kind: Kind| {
+        let r = kind.resource;
+        let mut out = json!({
+            "resource": r.plural,
+            "responseKind": response_kind(group, version, r.kind),
+            "scope": if r.namespaced { "Namespaced" } else { "Cluster" },
+            "singularResource": r.singular,
+            "verbs": r.verbs,
+        });
+        name_otherwise(&mut out, r);
+        let subresources = r.subresources.iter().copied().filter_map(|name| r.subresource(name)).map(|s| {
+            json!({
+                "subresource": s.name,
+                "responseKind": response_kind(s.group, s.version, s.kind),
+                "verbs": s.verbs,
+            })
+        });
+        let subresources: Vec<Value> = subresources.collect();
+        if !subresources.is_empty() {
+            out["subresources"] = json!(subresources);
+        }
+        out
+    };
+    let list: Vec<Value> = kinds_of(catalog, group, version).into_iter().map(describe).collect();
     json!({ "version": version, "resources": list, "freshness": "Current" })
+}
+
+/// The names by which people ask for a kind, besides its own.
+fn name_otherwise(out: &mut Value, resource: &Resource) {
+    if !resource.short_names.is_empty() {
+        out["shortNames"] = json!(resource.short_names);
+    }
+    if !resource.categories.is_empty() {
+        out["categories"] = json!(resource.categories);
+    }
 }
 
 /// Discovery in its old form: one document for each step of the path. `None` when the path is
 /// not one of discovery's.
-pub fn legacy(path: &str, address: &str) -> Option<Result<Value, ApiError>> {
+pub fn legacy(catalog: &Catalog, path: &str, address: &str) -> Option<Result<Value, ApiError>> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let groups = || groups(catalog).into_iter().filter(|(group, _)| !group.is_empty());
     let found = match parts.as_slice() {
         ["api"] => Some(json!({
             "kind": "APIVersions",
@@ -151,27 +164,40 @@ pub fn legacy(path: &str, address: &str) -> Option<Result<Value, ApiError>> {
             "serverAddressByClientCIDRs": [{ "clientCIDR": "0.0.0.0/0", "serverAddress": address }],
         })),
         ["apis"] => {
-            let groups: Vec<Value> =
-                groups().iter().filter(|(g, _)| !g.is_empty()).map(|(g, v)| group(g, v)).collect();
+            let groups: Vec<Value> = groups().map(|(name, versions)| group(&name, &versions)).collect();
             Some(json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups }))
         }
-        ["apis", name] => groups().iter().find(|(g, _)| g == name).map(|(name, versions)| {
-            let mut out = group(name, versions);
-            let mut first = json!({ "kind": "APIGroup", "apiVersion": "v1" });
-            if let (Value::Object(first), Value::Object(rest)) = (&mut first, &mut out) {
-                first.append(rest);
+        ["apis", name] => groups().find(|(group, _)| group == name).map(|(name, versions)| {
+            let mut out = json!({ "kind": "APIGroup", "apiVersion": "v1" });
+            if let (Value::Object(out), Value::Object(rest)) = (&mut out, group(&name, &versions)) {
+                out.extend(rest);
             }
-            first
+            out
         }),
-        ["api", version] => resource_list("", version),
-        ["apis", group, version] => resource_list(group, version),
+        ["api", version] => resource_list(catalog, "", version),
+        ["apis", group, version] => resource_list(catalog, group, version),
         _ => return None,
     };
     Some(found.ok_or_else(ApiError::no_route))
 }
 
-fn group(name: &str, versions: &[&str]) -> Value {
-    let one = |version: &&str| json!({ "groupVersion": format!("{name}/{version}"), "version": version });
+/// Whether a path is below one that this server itself has handlers for. What is not found there is told
+/// by a Status; anywhere else, among custom resources too, by plain HTTP.
+/// Upstream: `director` in `staging/src/k8s.io/apiserver/pkg/server/handler.go`.
+pub fn is_own(path: &str) -> bool {
+    let mut parts = path.trim_start_matches('/').split('/');
+    match (parts.next(), parts.next()) {
+        (Some("api" | "version"), _) => true,
+        (Some("apis"), Some(group)) => {
+            let own = resources::all().iter().chain(resources::unstored());
+            !group.is_empty() && own.into_iter().any(|resource| resource.group == group)
+        }
+        _ => false,
+    }
+}
+
+fn group(name: &str, versions: &[String]) -> Value {
+    let one = |version: &String| json!({ "groupVersion": format!("{name}/{version}"), "version": version });
     json!({
         "name": name,
         "versions": versions.iter().map(one).collect::<Vec<_>>(),
@@ -179,13 +205,14 @@ fn group(name: &str, versions: &[&str]) -> Value {
     })
 }
 
-fn resource_list(group: &str, version: &str) -> Option<Value> {
-    let known = groups().iter().any(|(g, versions)| *g == group && versions.contains(&version));
-    if !known {
+fn resource_list(catalog: &Catalog, group: &str, version: &str) -> Option<Value> {
+    let kinds = kinds_of(catalog, group, version);
+    if kinds.is_empty() {
         return None;
     }
     let mut list = Vec::new();
-    for r in resources_of(group, version) {
+    for kind in kinds {
+        let r = kind.resource;
         let mut out = json!({
             "name": r.plural,
             "singularName": r.singular,
@@ -193,17 +220,14 @@ fn resource_list(group: &str, version: &str) -> Option<Value> {
             "kind": r.kind,
             "verbs": r.verbs,
         });
-        if !r.short_names.is_empty() {
-            out["shortNames"] = json!(r.short_names);
-        }
-        if !r.categories.is_empty() {
-            out["categories"] = json!(r.categories);
+        name_otherwise(&mut out, r);
+        if !r.storage_prefix.is_empty() {
+            out["storageVersionHash"] = json!(storage_version_hash(&kind));
         }
         list.push(out);
-        for name in served_subresources(r) {
-            let s = subresource(r, name);
+        for s in r.subresources.iter().copied().filter_map(|name| r.subresource(name)) {
             let mut out = json!({
-                "name": format!("{}/{name}", r.plural),
+                "name": format!("{}/{}", r.plural, s.name),
                 "singularName": "",
                 "namespaced": r.namespaced,
                 "kind": s.kind,
@@ -216,23 +240,35 @@ fn resource_list(group: &str, version: &str) -> Option<Value> {
             list.push(out);
         }
     }
-    list.extend(questions_of(group, version).map(|(plural, kind)| {
-        json!({
-            "name": plural, "singularName": kind.to_lowercase(), "namespaced": false, "kind": kind, "verbs": ["create"],
-        })
-    }));
-    let group_version = kinds::group_version(group, version);
     Some(json!({
-        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": list,
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": kinds::group_version(group, version),
+        "resources": list,
     }))
 }
 
-/// `/version`. The numbers follow what is served, not what this program is.
+/// Changes when objects are stored in another version: what migrates them compares it (upstream:
+/// `apiserver/pkg/endpoints/discovery/storageversionhash.go`).
+fn storage_version_hash(kind: &Kind) -> String {
+    let r = kind.resource;
+    let (group, version) = match &kind.custom {
+        None => (kinds::storage_kind(r).group, kinds::storage_kind(r).version),
+        Some(custom) => {
+            let stored = custom.definition.versions.iter().find(|version| version.storage);
+            (r.group, stored.map_or(r.version, |version| version.name.as_str()))
+        }
+    };
+    let hash = Sha256::digest(format!("{group}/{version}/{}", r.kind));
+    base64::engine::general_purpose::STANDARD.encode(&hash[..8])
+}
+
+/// `/version`.
 pub fn version() -> Value {
     json!({
         "major": "1",
         "minor": "32",
-        "gitVersion": "v1.32.0+coracle",
+        "gitVersion": GIT_VERSION,
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",

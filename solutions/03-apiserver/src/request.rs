@@ -76,19 +76,15 @@ impl RequestInfo {
     pub fn parse(method: &str, path_and_query: &str) -> Result<RequestInfo, ApiError> {
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         let query = Query::parse(query);
-        let mut route = parse_path(path)?;
-        // The old form of a watch, /api/v1/watch/pods, means ?watch=true.
-        let mut watch = query.flag("watch");
-        if let Route::Resource(path) = &mut route
-            && path.resource == "watch"
-        {
-            watch = true;
-        }
-        if watch && let Some(plain) = strip_watch_prefix(path) {
-            route = parse_path(&plain)?;
-        }
+        // The old form of a watch, /api/v1/watch/pods, means ?watch=true; it may name one object.
+        let plain = strip_watch_prefix(path).filter(|_| matches!(method, "GET" | "HEAD"));
+        let route = parse_path(plain.as_deref().unwrap_or(path))?;
         let named = matches!(&route, Route::Resource(path) if path.name.is_some());
-        let verb = verb_of(method, named, watch && matches!(route, Route::Resource(_)))?;
+        let watch = query.flag("watch") && matches!(route, Route::Resource(_));
+        let verb = match method {
+            _ if plain.is_some() => Verb::Watch,
+            _ => verb_of(method, named, watch)?,
+        };
         Ok(RequestInfo { verb, route, query })
     }
 }
@@ -158,7 +154,11 @@ fn resource_path(group: String, version: String, rest: &[String]) -> ResourcePat
 /// `/api/v1/watch/pods` without its `watch`.
 fn strip_watch_prefix(path: &str) -> Option<String> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let at = if parts.first() == Some(&"api") { 2 } else { 3 };
+    let at = match parts.first() {
+        Some(&"api") => 2,
+        Some(&"apis") => 3,
+        _ => return None,
+    };
     let found = parts.get(at) == Some(&"watch") && parts.len() > at + 1;
     found.then(|| {
         let kept: Vec<&str> = parts.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, p)| *p).collect();

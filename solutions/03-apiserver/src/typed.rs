@@ -1,15 +1,19 @@
 //! Built-in kinds have types. Objects stay dynamic inside this server, but each is read once
 //! through its type on the way in: what has the wrong shape is refused, what the kind does not
-//! have is found.
+//! have is found, and quantities and times are written in their one canonical form.
+//!
+//! The messages are those of Go's decoder, for users know them from kubectl
+//! (`sigs.k8s.io/json`, `apimachinery/pkg/api/resource/quantity.go`).
 
+use crate::bodies::type_name;
 use crate::kinds;
 use crate::meta;
-use crate::status::ApiError;
-use k8s_openapi::api;
+use crate::types::{self, Field, Message, Shape, Type};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use objects::quantity::Quantity;
 use objects::resources::Resource;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// An object that went through its type.
@@ -21,160 +25,290 @@ pub struct Decoded {
     pub unknown: Vec<String>,
 }
 
-/// Read `object` as this kind.
-pub fn decode(resource: &Resource, mut object: Value) -> Result<Decoded, ApiError> {
-    meta::drop_nulls(&mut object);
-    let refuse = |why: &str| {
-        let (kind, version) = (resource.kind, resource.version);
-        ApiError::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
-    };
-    if !canonical_quantities(&mut object) {
-        return Err(refuse(QUANTITY_RULE));
-    }
-    let printed = round_trip(resource, &object).map_err(|error| refuse(&error.to_string()))?;
-    let mut unknown = Vec::new();
-    if let Some(printed) = printed {
-        prune(&mut object, &printed, "", &mut unknown);
-    }
+/// Who reads, for the words of what does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Of JSON, into Go's structs.
+    Decoder,
+    /// Of what a strategic patch has made (`apimachinery/pkg/runtime/converter.go`).
+    Converter,
+}
+
+/// Read `object` as this kind. The error is the reader's, and names no kind.
+pub fn decode(resource: &Resource, mut object: Value, reader: Reader) -> Result<Decoded, String> {
+    let message = types::of_kind(resource.group, resource.version, resource.kind);
+    let unknown = message.map_or(Ok(Vec::new()), |message| read(message, &mut object, reader))?;
     Ok(Decoded { object: meta::in_order(object, resource.kind, &kinds::api_version(resource)), unknown })
 }
 
-/// The message of a strict request with unknown fields.
-pub fn strict_error(resource: &Resource, unknown: &[String]) -> ApiError {
-    let list: Vec<String> = unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect();
-    let (kind, version) = (resource.kind, resource.version);
-    ApiError::bad_request(format!(
-        "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {}",
-        list.join(", ")
-    ))
+/// Read `value` as a message, in place: what is unknown is dropped, and its paths are returned.
+/// The error is Go's.
+pub fn read(message: &'static Message, value: &mut Value, reader: Reader) -> Result<Vec<String>, String> {
+    let mut unknown = Vec::new();
+    let root = Place { owner: message, step: None, reader };
+    reads(message, value, root, &mut unknown)?;
+    Ok(unknown)
 }
 
-/// Drop from `object` what its printed form lost, and note where.
-fn prune(object: &mut Value, printed: &Value, path: &str, unknown: &mut Vec<String>) {
-    match (object, printed) {
-        (Value::Object(object), Value::Object(printed)) => {
-            object.retain(|key, value| {
-                let here = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                match printed.get(key) {
-                    Some(printed) => prune(value, printed, &here, unknown),
-                    None => unknown.push(here),
-                }
-                printed.contains_key(key)
-            });
+/// Where in an object the reader is.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    /// The message whose field this is.
+    owner: &'static Message,
+    step: Option<(&'p Place<'p>, Step<'p>)>,
+    reader: Reader,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'p> {
+    Field(&'p str),
+    Index(usize),
+    Key(&'p str),
+}
+
+impl<'p> Place<'p> {
+    fn to(&'p self, step: Step<'p>) -> Place<'p> {
+        Place { owner: self.owner, step: Some((self, step)), reader: self.reader }
+    }
+
+    /// With indices, as a person looks for it: `spec.containers[0].bar`.
+    fn path(&self) -> String {
+        let Some((parent, step)) = self.step else { return String::new() };
+        let before = parent.path();
+        match step {
+            Step::Index(i) => format!("{before}[{i}]"),
+            Step::Field(name) | Step::Key(name) if before.is_empty() => name.to_string(),
+            Step::Field(name) | Step::Key(name) => format!("{before}.{name}"),
         }
-        (Value::Array(object), Value::Array(printed)) => {
-            for (i, (value, printed)) in object.iter_mut().zip(printed).enumerate() {
-                prune(value, printed, &format!("{path}[{i}]"), unknown);
-            }
+    }
+
+    /// The fields alone, as Go's decoder prints them: `spec.containers.bar`.
+    fn fields(&self) -> String {
+        let Some((parent, step)) = self.step else { return String::new() };
+        let before = parent.fields();
+        match step {
+            Step::Field(name) if before.is_empty() => name.to_string(),
+            Step::Field(name) => format!("{before}.{name}"),
+            _ => before,
         }
-        _ => {}
+    }
+
+    fn refuse(&self, value: &Value, wanted: &str) -> String {
+        if self.reader == Reader::Converter {
+            return unconverted(value, wanted);
+        }
+        let found = match value {
+            Value::Number(number) if wanted.starts_with("int") => format!("number {number}"),
+            other => type_name(other).to_string(),
+        };
+        let (owner, fields) = (self.owner.short_name(), self.fields());
+        format!("json: cannot unmarshal {found} into Go struct field {owner}.{fields} of type {wanted}")
     }
 }
 
-/// Maps from resource names to quantities, wherever they appear in a typed object.
-const QUANTITY_MAPS: [&str; 9] = [
-    "limits",
-    "requests",
-    "capacity",
-    "allocatable",
-    "hard",
-    "used",
-    "overhead",
-    "default",
-    "defaultRequest",
-];
-
-const QUANTITY_RULE: &str =
-    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
-
-/// Write quantities in their canonical form (`0.5` is `500m`): a number becomes text, as in Go.
-/// False when one of them is none.
-fn canonical_quantities(value: &mut Value) -> bool {
-    match value {
-        Value::Object(map) => map.iter_mut().all(|(key, value)| match key.as_str() {
-            // Free text lives here, whatever its keys are called.
-            "labels" | "annotations" | "data" | "stringData" | "matchLabels" | "nodeSelector" => true,
-            "sizeLimit" | "divisor" => canonical_quantity(value),
-            key if QUANTITY_MAPS.contains(&key) && value.is_object() => {
-                value.as_object_mut().is_none_or(|map| map.values_mut().all(canonical_quantity))
-            }
-            _ => canonical_quantities(value),
-        }),
-        Value::Array(list) => list.iter_mut().all(canonical_quantities),
-        _ => true,
+/// What the converter says, which knows no paths.
+fn unconverted(value: &Value, wanted: &str) -> String {
+    let found = match value {
+        Value::Null => "invalid",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "slice",
+        Value::Object(_) => "map",
+    };
+    let is_number = matches!(value, Value::Number(_));
+    match wanted {
+        _ if wanted.starts_with("[]") => format!("cannot restore slice from {found}"),
+        _ if wanted.starts_with("map[") => format!("cannot restore map from {found}"),
+        // Go would make a character of a number, and a smaller number of a larger one.
+        "string" | "int32" | "int64" | "float64"
+            if is_number && !(wanted == "string" && found == "float64") =>
+        {
+            format!("cannot convert {found} to {wanted}")
+        }
+        "string" | "int32" | "int64" | "float64" | "bool" => format!("unrecognized type: {wanted}"),
+        _ => format!("cannot restore struct from: {found}"),
     }
 }
 
-fn canonical_quantity(value: &mut Value) -> bool {
+fn reads(
+    message: &'static Message,
+    value: &mut Value,
+    place: Place<'_>,
+    unknown: &mut Vec<String>,
+) -> Result<(), String> {
+    let Value::Object(map) = value else { return Err(place.refuse(value, &go_name(message))) };
+    let mut outcome = Ok(());
+    map.retain(|key, value| {
+        if outcome.is_err() {
+            return true;
+        }
+        let inside = Place { owner: message, ..place };
+        let here = inside.to(Step::Field(key));
+        let Some(field) = message.by_name(key) else {
+            unknown.push(here.path());
+            return false;
+        };
+        // A null says nothing.
+        if value.is_null() {
+            return false;
+        }
+        outcome = field_of(field, value, here, unknown);
+        true
+    });
+    outcome
+}
+
+fn field_of(
+    field: &Field,
+    value: &mut Value,
+    place: Place<'_>,
+    unknown: &mut Vec<String>,
+) -> Result<(), String> {
+    match (field.shape, value) {
+        (Shape::List, Value::Array(list)) => {
+            for (i, item) in list.iter_mut().enumerate() {
+                zero_for_null(field.of, item);
+                one(field.of, item, place.to(Step::Index(i)), unknown)?;
+            }
+            Ok(())
+        }
+        (Shape::List, other) => Err(place.refuse(other, &format!("[]{}", go_type(field.of)))),
+        (Shape::Map, Value::Object(map)) => {
+            for (key, item) in map.iter_mut() {
+                zero_for_null(field.of, item);
+                one(field.of, item, place.to(Step::Key(key)), unknown)?;
+            }
+            Ok(())
+        }
+        (Shape::Map, other) => Err(place.refuse(other, &format!("map[string]{}", go_type(field.of)))),
+        (_, value) => one(field.of, value, place, unknown),
+    }
+}
+
+fn one(of: Type, value: &mut Value, place: Place<'_>, unknown: &mut Vec<String>) -> Result<(), String> {
+    let fits = match of {
+        Type::Text => value.is_string(),
+        Type::Truth => value.is_boolean(),
+        Type::Float => value.is_number(),
+        Type::Int32 => value.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
+        Type::Int64 => value.is_i64(),
+        Type::Raw => true,
+        Type::Bytes => return bytes(value, place),
+        Type::Quantity => return quantity(value, place),
+        Type::Time => return time(value, place, "%Y-%m-%dT%H:%M:%SZ"),
+        Type::MicroTime => return time(value, place, "%Y-%m-%dT%H:%M:%S%.6fZ"),
+        Type::IntOrString => {
+            if value.is_string() || value.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) {
+                return Ok(());
+            }
+            let refused = place.refuse(value, "int32");
+            let found = refused.split(" into ").next().unwrap_or_default();
+            return Err(format!("{found} into Go value of type int32"));
+        }
+        Type::Message(name) => match types::message(name) {
+            Some(message) => return reads(message, value, place, unknown),
+            None => true,
+        },
+        Type::Union(name) => return union(name, value, place, unknown),
+    };
+    if fits { Ok(()) } else { Err(place.refuse(value, &go_type(of))) }
+}
+
+fn union(
+    name: &'static str,
+    value: &mut Value,
+    place: Place<'_>,
+    unknown: &mut Vec<String>,
+) -> Result<(), String> {
+    let Some(message) = types::message(name) else { return Ok(()) };
+    let wanted = |field: &&Field| (field.name == "schema") == value.is_object();
+    match message.fields.iter().find(wanted) {
+        Some(field) => field_of(field, value, place, unknown),
+        None => Err(place.refuse(value, &go_name(message))),
+    }
+}
+
+/// A null in a list or a map is the zero of its type.
+fn zero_for_null(of: Type, value: &mut Value) {
+    if !value.is_null() {
+        return;
+    }
+    *value = match of {
+        Type::Text | Type::Bytes => json!(""),
+        Type::Int32 | Type::Int64 | Type::Float | Type::IntOrString => json!(0),
+        Type::Truth => json!(false),
+        Type::Quantity => json!("0"),
+        Type::Message(_) => json!({}),
+        Type::Raw | Type::Time | Type::MicroTime | Type::Union(_) => return,
+    };
+}
+
+/// Base64, which may have line ends in it; they are left out.
+fn bytes(value: &mut Value, place: Place<'_>) -> Result<(), String> {
+    let Value::String(text) = value else { return Err(place.refuse(value, "[]uint8")) };
+    if text.contains(['\n', '\r']) {
+        *text = text.replace(['\n', '\r'], "");
+    }
+    match STANDARD.decode(text.as_bytes()) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(go_base64_error(text, &error)),
+    }
+}
+
+/// What Go's decoder would have said about the same text.
+pub fn go_base64_error(text: &str, error: &base64::DecodeError) -> String {
+    use base64::DecodeError::{InvalidByte, InvalidLastSymbol, InvalidLength, InvalidPadding};
+    let at = match error {
+        InvalidByte(at, _) | InvalidLastSymbol(at, _) => *at,
+        InvalidLength(_) | InvalidPadding => text.len() / 4 * 4,
+    };
+    format!("illegal base64 data at input byte {at}")
+}
+
+/// `0.5` is `500m`; a number becomes text, as in Go.
+fn quantity(value: &mut Value, place: Place<'_>) -> Result<(), String> {
     let text = match &*value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
-        // Not a quantity at all: the type says so.
-        _ => return true,
+        _ => return Err(place.refuse(value, "resource.Quantity")),
     };
-    match Quantity::parse(&text) {
-        Ok(quantity) => *value = json!(quantity.to_string()),
-        Err(_) => return false,
-    }
-    true
+    let quantity = Quantity::parse(&text).map_err(|error| error.to_string())?;
+    *value = json!(quantity.to_string());
+    Ok(())
 }
 
-fn through<T: DeserializeOwned + Serialize>(value: &Value) -> serde_json::Result<Value> {
-    serde_json::to_value(T::deserialize(value)?)
+/// RFC 3339, stored in UTC and in seconds (or microseconds).
+fn time(value: &mut Value, place: Place<'_>, format: &str) -> Result<(), String> {
+    let Some(text) = value.as_str() else { return Err(place.refuse(value, "v1.Time")) };
+    let time: Timestamp = text.parse().map_err(|_| {
+        format!("parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\"")
+    })?;
+    *value = json!(time.strftime(format).to_string());
+    Ok(())
 }
 
-/// Print `object` after reading it as its type; `None` when the kind has no type here.
-fn round_trip(resource: &Resource, object: &Value) -> serde_json::Result<Option<Value>> {
-    if (resource.group, resource.version, resource.kind) == ("autoscaling", "v1", "HorizontalPodAutoscaler") {
-        return through::<api::autoscaling::v1::HorizontalPodAutoscaler>(object).map(Some);
-    }
-    macro_rules! types {
-        ($($group:literal $kind:literal => $type:ty,)*) => {
-            match (resource.group, resource.kind) {
-                $(($group, $kind) => through::<$type>(object).map(Some),)*
-                _ => Ok(None),
-            }
-        };
-    }
-    types! {
-        "" "Namespace" => api::core::v1::Namespace,
-        "" "Node" => api::core::v1::Node,
-        "" "Pod" => api::core::v1::Pod,
-        "" "Service" => api::core::v1::Service,
-        "" "Endpoints" => api::core::v1::Endpoints,
-        "" "ConfigMap" => api::core::v1::ConfigMap,
-        "" "Secret" => api::core::v1::Secret,
-        "" "ServiceAccount" => api::core::v1::ServiceAccount,
-        "" "Event" => api::core::v1::Event,
-        "" "ReplicationController" => api::core::v1::ReplicationController,
-        "" "PersistentVolume" => api::core::v1::PersistentVolume,
-        "" "PersistentVolumeClaim" => api::core::v1::PersistentVolumeClaim,
-        "" "ResourceQuota" => api::core::v1::ResourceQuota,
-        "" "LimitRange" => api::core::v1::LimitRange,
-        "" "PodTemplate" => api::core::v1::PodTemplate,
-        "" "Binding" => api::core::v1::Binding,
-        "events.k8s.io" "Event" => api::events::v1::Event,
-        "apps" "Deployment" => api::apps::v1::Deployment,
-        "apps" "ReplicaSet" => api::apps::v1::ReplicaSet,
-        "apps" "DaemonSet" => api::apps::v1::DaemonSet,
-        "apps" "StatefulSet" => api::apps::v1::StatefulSet,
-        "apps" "ControllerRevision" => api::apps::v1::ControllerRevision,
-        "batch" "Job" => api::batch::v1::Job,
-        "batch" "CronJob" => api::batch::v1::CronJob,
-        "coordination.k8s.io" "Lease" => api::coordination::v1::Lease,
-        "discovery.k8s.io" "EndpointSlice" => api::discovery::v1::EndpointSlice,
-        "autoscaling" "Scale" => api::autoscaling::v1::Scale,
-        "policy" "PodDisruptionBudget" => api::policy::v1::PodDisruptionBudget,
-        "autoscaling" "HorizontalPodAutoscaler" => api::autoscaling::v2::HorizontalPodAutoscaler,
-        "networking.k8s.io" "Ingress" => api::networking::v1::Ingress,
-        "networking.k8s.io" "IngressClass" => api::networking::v1::IngressClass,
-        "networking.k8s.io" "NetworkPolicy" => api::networking::v1::NetworkPolicy,
-        "rbac.authorization.k8s.io" "ClusterRole" => api::rbac::v1::ClusterRole,
-        "rbac.authorization.k8s.io" "ClusterRoleBinding" => api::rbac::v1::ClusterRoleBinding,
-        "rbac.authorization.k8s.io" "Role" => api::rbac::v1::Role,
-        "rbac.authorization.k8s.io" "RoleBinding" => api::rbac::v1::RoleBinding,
-        "storage.k8s.io" "StorageClass" => api::storage::v1::StorageClass,
-        "scheduling.k8s.io" "PriorityClass" => api::scheduling::v1::PriorityClass,
-        "node.k8s.io" "RuntimeClass" => api::node::v1::RuntimeClass,
+/// As Go names a type: `v1.PodSpec`.
+fn go_name(message: &Message) -> String {
+    let mut words = message.name.rsplit('.');
+    let (name, version) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    format!("{version}.{name}")
+}
+
+fn go_type(of: Type) -> String {
+    match of {
+        Type::Text => "string".into(),
+        Type::Int32 => "int32".into(),
+        Type::Int64 => "int64".into(),
+        Type::Truth => "bool".into(),
+        Type::Bytes => "[]uint8".into(),
+        Type::Float => "float64".into(),
+        Type::Quantity => "resource.Quantity".into(),
+        Type::IntOrString => "intstr.IntOrString".into(),
+        Type::Time => "v1.Time".into(),
+        Type::MicroTime => "v1.MicroTime".into(),
+        Type::Raw => "runtime.RawExtension".into(),
+        Type::Message(name) | Type::Union(name) => types::message(name).map(go_name).unwrap_or_default(),
     }
 }

@@ -14,9 +14,10 @@
 use crate::selection::Selection;
 use crate::status::ApiError;
 use crate::stored::Stored;
+use crate::tables::Include;
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque, vec_deque};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EventType {
@@ -52,7 +53,25 @@ pub struct CacheEvent {
     pub object: Option<Arc<Stored>>,
     pub previous: Option<Arc<Stored>>,
     gone: OnceLock<Arc<Stored>>,
-    lines: [OnceLock<Bytes>; 3],
+    lines: Lines,
+}
+
+/// What watchers were told of a change, by what they are shown: the object, or its metadata alone.
+#[derive(Debug, Default)]
+pub struct Lines {
+    objects: [OnceLock<Bytes>; 3],
+    partial: [OnceLock<Bytes>; 3],
+    /// A row of a Table says how old the object is: it is good for the second in which it was made.
+    row: Mutex<Option<(Row, Bytes)>>,
+}
+
+/// Which row of a Table, made at which second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    pub second: i64,
+    pub kind: EventType,
+    pub include: Include,
+    pub columns: bool,
 }
 
 impl CacheEvent {
@@ -71,7 +90,22 @@ impl CacheEvent {
     /// `{"type":…,"object":…}` and a newline, encoded once.
     pub fn line(&self, kind: EventType) -> Bytes {
         let line = || self.shown(kind).map(|object| line(kind.as_str(), &object.json)).unwrap_or_default();
-        self.lines[kind as usize].get_or_init(line).clone()
+        self.lines.objects[kind as usize].get_or_init(line).clone()
+    }
+
+    /// The line with the metadata alone, made by `make` for the first who wants it.
+    pub fn partial_line(&self, kind: EventType, make: impl FnOnce() -> Bytes) -> Bytes {
+        self.lines.partial[kind as usize].get_or_init(make).clone()
+    }
+
+    /// The line with a row of a Table: all watchers that are told within a second share it.
+    pub fn row_line(&self, row: Row, make: impl FnOnce() -> Bytes) -> Bytes {
+        // Whoever panicked while making a line left none behind.
+        let mut kept = self.lines.row.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match &*kept {
+            Some((which, line)) if *which == row => line.clone(),
+            _ => kept.insert((row, make())).1.clone(),
+        }
     }
 }
 

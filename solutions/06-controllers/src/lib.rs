@@ -27,7 +27,7 @@
 //! ## Reading order
 //! [`replica_set`] with [`ranking`] and [`expectations`]; [`deployment`]; [`endpoints`];
 //! [`node_health`], [`taints`], [`pod_gc`] and [`cidr`]; [`gc`]; [`namespace`] and
-//! [`service_account`].
+//! [`service_account`]; [`disruption`].
 //!
 //! ## Invariants
 //! 1. **Level, not edge.** A plan depends on what is, never on which event came. A lost
@@ -51,12 +51,15 @@
 //! * EndpointSlices: topology hints, dual stack (one family per Service), mirroring of
 //!   hand-made Endpoints, `endpoints.kubernetes.io/last-change-trigger-time`.
 //! * Node lifecycle: zones (all nodes are one), cloud providers, `out-of-service` taints.
+//! * Disruption budgets: owners other than Deployments and ReplicaSets (upstream asks any kind for its
+//!   scale).
 //! * Garbage collection: the absent-owner cache, and the rules for references across
 //!   namespaces. See `pkg/controller/garbagecollector/garbagecollector.go`.
 
 pub mod bucket;
 pub mod cidr;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoints;
 pub mod expectations;
 pub mod gc;

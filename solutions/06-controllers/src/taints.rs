@@ -37,7 +37,7 @@ pub fn evict_at(pod: &Pod, taints: &[(Taint, Timestamp)]) -> Option<Timestamp> {
     let none = Vec::new();
     let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.as_ref()).unwrap_or(&none);
     // lab:begin 06.4 over all NoExecute taints, the earliest end of the pod's patience
-    use k8s_openapi::jiff::SignedDuration;
+    use crate::pods::after;
     let mut earliest: Option<Timestamp> = None;
     for (taint, since) in taints.iter().filter(|(taint, _)| taint.effect == "NoExecute") {
         let patience = match tolerations.iter().find(|toleration| tolerates(toleration, taint)) {
@@ -47,7 +47,7 @@ pub fn evict_at(pod: &Pod, taints: &[(Taint, Timestamp)]) -> Option<Timestamp> {
                 Some(seconds) => seconds.clamp(0, 1 << 31),
             },
         };
-        let at = *since + SignedDuration::from_secs(patience);
+        let at = after(*since, patience);
         earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
     }
     earliest

@@ -21,6 +21,9 @@
 //! that prints one line for each. [`ops::Sys`] is the one door to the kernel. The shell puts the
 //! real kernel behind it; the tests put a recorder and a toy kernel there.
 //!
+//! One module stands apart: [`spdy`], what kubectl's exec, attach and port-forward speak to a runtime's
+//! streaming server. It too takes values and returns values.
+//!
 //! ## Invariants
 //! 1. A path inside a container is only ever resolved after `pivot_root`: the kernel then keeps
 //!    every symbolic link of the image inside the image. Nothing joins path strings instead.
@@ -56,4 +59,5 @@ pub mod process;
 pub mod reference;
 pub mod rootfs;
 pub mod sandbox;
+pub mod spdy;
 pub mod spec;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1 as api;
 
 use crate::backoff::Backoff;
+use crate::ephemeral;
 use crate::names;
 use crate::probe::{ProbeKind, Verdicts};
 use crate::types::{
@@ -37,6 +38,8 @@ pub enum KillReason {
     /// The spec's image changed.
     Changed,
     Probe(ProbeKind),
+    /// Its `postStart` hook failed.
+    PostStart,
     /// The whole pod goes.
     Pod,
     /// The runtime does not know what it is doing.
@@ -149,6 +152,9 @@ pub fn compute(view: &View<'_>) -> PodActions {
     let initialized = init_actions(view, &sandbox, &mut actions);
     if initialized && !actions.kill_pod {
         main_actions(view, &sandbox, &mut actions);
+    }
+    if !actions.kill_pod {
+        ephemeral::start(pod, runtime, &mut actions);
     }
     for id in superfluous(runtime) {
         if !actions.remove.contains(&id) {

@@ -31,8 +31,9 @@
 //! | 7 | [`volumes`] | how do files change under a reader's eyes? |
 //! | 8 | [`termination`] | how does a container end well? |
 //!
-//! Given, to read: [`mod@env`], [`expand`], [`resources`], [`security`], [`dns`], [`images`], [`logs`],
-//! [`node`], [`patch`], [`names`], [`types`].
+//! Given, to read: [`mod@env`], [`expand`], [`resources`], [`security`], [`dns`], [`images`],
+//! [`image_names`], [`deadline`], [`hooks`], [`streams`], [`words`], [`logs`], [`node`], [`patch`],
+//! [`names`], [`types`].
 //!
 //! ## Invariants
 //!
@@ -53,16 +54,20 @@
 //! Static pods and mirror pods (`pkg/kubelet/pod`), admission at the node (`lifecycle/predicate.go`),
 //! eviction under pressure (`pkg/kubelet/eviction`), persistent volumes and CSI
 //! (`pkg/volume`, `pkg/kubelet/volumemanager`), device plugins and the cpu, memory and topology
-//! managers (`pkg/kubelet/cm`), in-place resize, ephemeral containers, `activeDeadlineSeconds`
-//! (`active_deadline.go`), pull secrets (`pkg/credentialprovider`), image garbage collection, gRPC
-//! probes, log rotation. The place to start reading is `syncLoop` in `pkg/kubelet/kubelet.go`.
+//! managers (`pkg/kubelet/cm`), in-place resize, pull secrets (`pkg/credentialprovider`), image garbage
+//! collection, gRPC probes, log rotation. The place to start reading is `syncLoop` in
+//! `pkg/kubelet/kubelet.go`.
 
 pub mod actions;
 pub mod backoff;
 pub mod conditions;
+pub mod deadline;
 pub mod dns;
 pub mod env;
+pub mod ephemeral;
 pub mod expand;
+pub mod hooks;
+pub mod image_names;
 pub mod images;
 pub mod logs;
 pub mod names;
@@ -73,7 +78,9 @@ pub mod resources;
 pub mod security;
 pub mod sources;
 pub mod status;
+pub mod streams;
 pub mod termination;
 pub mod types;
 pub mod volumes;
+pub mod words;
 pub mod worker;

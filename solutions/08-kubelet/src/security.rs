@@ -5,6 +5,7 @@
 use k8s_openapi::api::core::v1 as api;
 
 use crate::env::ConfigError;
+use crate::names;
 use crate::types::spec;
 
 /// The two contexts as one; the container's fields win.
@@ -31,6 +32,9 @@ pub struct ImageUser {
     pub uid: Option<i64>,
     pub username: String,
 }
+
+/// The greatest user id.
+const MAX_ID: i64 = i32::MAX as i64;
 
 const MASKED: [&str; 10] = [
     "/proc/asound",
@@ -62,21 +66,11 @@ pub fn effective(
     };
     if own.run_as_non_root.or(of_pod.run_as_non_root) == Some(true) {
         let given = own.run_as_user.or(of_pod.run_as_user);
-        match (given, run_as_user, &run_as_username) {
-            (Some(0), ..) => {
-                return Err(ConfigError::Security("container's runAsUser breaks non-root policy".into()));
-            }
-            (None, Some(0), _) | (None, None, None) => {
-                return Err(ConfigError::Security(
-                    "container has runAsNonRoot and image will run as root".into(),
-                ));
-            }
-            (None, None, Some(name)) => {
-                return Err(ConfigError::Security(format!(
-                    "container has runAsNonRoot and image has non-numeric user ({name}), cannot verify user is non-root"
-                )));
-            }
-            _ => {}
+        let image_user = (run_as_user, run_as_username.as_deref());
+        if let Some(problem) = root_problem(given, image_user) {
+            let pod = names::full_name(pod);
+            let of = format!("(pod: {pod:?}, container: {})", container.name);
+            return Err(ConfigError::Security(format!("{problem} {of}")));
         }
     }
     let mut supplemental_groups = of_pod.supplemental_groups.unwrap_or_default();
@@ -102,4 +96,24 @@ pub fn effective(
         readonly_paths: hidden(&READONLY),
         seccomp: own.seccomp_profile.or(of_pod.seccomp_profile),
     })
+}
+
+/// Why a container that must not run as root might. Upstream: `verifyRunAsNonRoot` in
+/// `pkg/kubelet/kuberuntime/security_context_others.go`.
+fn root_problem(given: Option<i64>, image: (Option<i64>, Option<&str>)) -> Option<String> {
+    match (given, image) {
+        (Some(0), _) => Some("container's runAsUser breaks non-root policy".to_owned()),
+        (Some(_), _) => None,
+        (None, (Some(uid), _)) if !(0..=MAX_ID).contains(&uid) => Some(format!(
+            "container has runAsNonRoot and image has an invalid user id ({uid}). (Must be 1-({MAX_ID})): must be between 0 and {MAX_ID}, inclusive"
+        )),
+        // An image that names nobody runs as root.
+        (None, (Some(0), _) | (None, None)) => {
+            Some("container has runAsNonRoot and image will run as root".to_owned())
+        }
+        (None, (Some(_), _)) => None,
+        (None, (None, Some(name))) => Some(format!(
+            "container has runAsNonRoot and image has non-numeric user ({name}), cannot verify user is non-root"
+        )),
+    }
 }

@@ -15,16 +15,20 @@ pub enum Authority {
     Cluster,
     /// What the store believes, and nobody else.
     Etcd,
+    /// What API servers behind the API server believe: whoever shows a certificate of this one may
+    /// say in a header whose request it is that he passes on.
+    FrontProxy,
 }
 
 impl Authority {
-    pub const ALL: [Authority; 2] = [Authority::Cluster, Authority::Etcd];
+    pub const ALL: [Authority; 3] = [Authority::Cluster, Authority::Etcd, Authority::FrontProxy];
 
     /// Where its certificate and key lie below the pki folder, without `.crt` and `.key`.
     pub fn path(self) -> &'static str {
         match self {
             Authority::Cluster => "ca",
             Authority::Etcd => "etcd/ca",
+            Authority::FrontProxy => "front-proxy-ca",
         }
     }
 
@@ -32,6 +36,7 @@ impl Authority {
         match self {
             Authority::Cluster => "kubernetes",
             Authority::Etcd => "etcd-ca",
+            Authority::FrontProxy => "front-proxy-ca",
         }
     }
 }
@@ -121,7 +126,7 @@ pub fn certificates(addresses: &AddressPlan, nodes: &[Node]) -> Vec<Certificate>
 
 fn control_plane_certificates(addresses: &AddressPlan) -> Vec<Certificate> {
     // lab:begin 12.2 the control plane's certificates: two servers, and a client for each who asks them
-    use Authority::{Cluster, Etcd};
+    use Authority::{Cluster, Etcd, FrontProxy};
     let local =
         [AltName::dns("localhost"), AltName::ip(Ipv4Addr::LOCALHOST), AltName::ip(addresses.control_plane())];
     let mut api_names: Vec<AltName> = local.to_vec();
@@ -132,6 +137,7 @@ fn control_plane_certificates(addresses: &AddressPlan) -> Vec<Certificate> {
     }
     vec![
         Certificate::server("apiserver", Cluster, "kube-apiserver", api_names),
+        Certificate::client("front-proxy-client", FrontProxy, "front-proxy-client", &[]),
         Certificate::client(
             "apiserver-kubelet-client",
             Cluster,

@@ -196,6 +196,11 @@ fn apiserver(plan: &ControlPlane) -> Component {
             ("kubelet-client-certificate", certificate(plan, "apiserver-kubelet-client")),
             ("kubelet-client-key", key(plan, "apiserver-kubelet-client")),
             ("kubelet-certificate-authority", certificate(plan, "ca")),
+            ("proxy-client-cert-file", certificate(plan, "front-proxy-client")),
+            ("proxy-client-key-file", key(plan, "front-proxy-client")),
+            ("requestheader-client-ca-file", certificate(plan, "front-proxy-ca")),
+            ("requestheader-allowed-names", "front-proxy-client".into()),
+            ("service-account-signing-key-file", key(plan, "sa")),
             ("service-cluster-ip-range", plan.addresses.services.to_string()),
         ],
     )

@@ -1,5 +1,7 @@
 //! The grading suite of chapter 06. One module a step; `given` tests what students get.
 
+#[path = "controllers/disruption.rs"]
+mod disruption;
 #[path = "controllers/given.rs"]
 mod given;
 #[path = "controllers/step_1_replica_set.rs"]

@@ -24,6 +24,8 @@ mod step_9_logs;
 
 #[path = "runtime/given.rs"]
 mod given;
+#[path = "runtime/spdy.rs"]
+mod spdy;
 
 #[cfg(feature = "lab")]
 use runtime_lab as heart;

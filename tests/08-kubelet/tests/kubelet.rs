@@ -28,5 +28,9 @@ mod step_7_volumes;
 #[path = "kubelet/step_8_termination.rs"]
 mod step_8_termination;
 
+#[path = "kubelet/ephemeral.rs"]
+mod ephemeral;
 #[path = "kubelet/given.rs"]
 mod given;
+#[path = "kubelet/said.rs"]
+mod said;

@@ -4,6 +4,7 @@
 //! Waiting is always on a watch: `kubectl get -w` tells when something changed, and a deadline ends
 //! a wait that will not come true with what was last seen.
 
+mod forward;
 mod process;
 mod watch;
 pub mod workload;
@@ -15,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-pub use process::{Ran, program, run};
+pub use forward::PortForward;
+pub use process::{Ran, program, run, run_with_input};
 pub use watch::Watch;
 
 /// How long a test waits for what should take seconds: these machines may be slow and busy.
@@ -83,6 +85,11 @@ impl Cluster {
     /// The cluster's state folder.
     pub fn home(&self) -> &Path {
         &self.home
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     /// `coracle ARGS` against this cluster.
@@ -255,7 +262,16 @@ pub fn binary() -> &'static Path {
             return path.into();
         }
         let build = cargo()
-            .args(["build", "--offline", "--package", "cluster", "--message-format", "json"])
+            .args([
+                "build",
+                "--offline",
+                "--package",
+                "cluster",
+                "--bin",
+                "coracle",
+                "--message-format",
+                "json",
+            ])
             .stderr(Stdio::inherit())
             .output()
             .expect("cargo starts");

@@ -331,6 +331,23 @@ fn probes_hold_traffic_back_and_restart_the_dead() {
     cluster().wait_for(&ns, "pod/sick", |pod| status(pod)["restartCount"].as_u64() >= Some(1));
 }
 
+/// What a deadline ends does not come back, although the policy says Always.
+#[test]
+fn a_pod_that_outstays_its_deadline_has_failed() {
+    let ns = cluster().namespace("box-deadline");
+    cluster().apply(&ns, &shell("guest", "exec sleep 3600", "  activeDeadlineSeconds: 3", ""));
+    let pod = cluster().wait_for(&ns, "pod/guest", phase("Failed"));
+    let message = "Pod was active on the node longer than the specified deadline";
+    assert_eq!(pod["status"]["reason"], "DeadlineExceeded");
+    assert_eq!(pod["status"]["message"], message);
+    assert!(status(&pod)["state"]["running"].is_null(), "{pod:#}");
+    let said = || {
+        let events = ["-n", &ns, "get", "events", "--field-selector", "reason=DeadlineExceeded"];
+        cluster().kubectl(&events).ok().contains(message).then_some(())
+    };
+    e2e::retry("an event says so", e2e::PATIENCE, said);
+}
+
 #[test]
 fn an_absent_image_is_said_clearly_and_an_imported_one_wakes_the_pod() {
     let ns = cluster().namespace("box-image");
@@ -391,10 +408,87 @@ fn a_deleted_pod_leaves_no_control_group_behind() {
     let pod = cluster().wait_for(&ns, "pod/brief", phase("Running"));
     let node = pod["spec"]["nodeName"].as_str().expect("a node").to_owned();
     let pattern = format!("*{}*", pod["metadata"]["uid"].as_str().expect("a uid"));
-    let groups = || cluster().enter(&node, &["find", "/sys/fs/cgroup", "-name", &pattern]).ok();
+    // Other pods' groups come and go meanwhile, which `find` minds.
+    let find = format!("find /sys/fs/cgroup -name '{pattern}' 2>/dev/null; true");
+    let groups = || cluster().enter(&node, &["sh", "-c", &find]).ok();
     if enforced("memory") {
         assert!(!groups().is_empty(), "a pod has groups of its own");
     }
     cluster().kubectl(&["-n", &ns, "delete", "pod", "brief"]).ok();
     e2e::retry("its groups go too", e2e::PATIENCE, || groups().is_empty().then_some(()));
+}
+
+#[test]
+fn several_connections_go_through_one_port_forward() {
+    let ns = cluster().namespace("box-forward");
+    cluster().apply(&ns, &e2e::workload::web("web", 1, ""));
+    cluster().wait_for_all(&ns, &["pods"], |pods| e2e::workload::count_running(pods, 1));
+    let mut command = cluster().kubectl_command(&["-n", &ns, "port-forward", "deployment/web"]);
+    command.args([":8080", ":9"]);
+    let forward = e2e::PortForward::start(command, 2);
+    for answer in forward.three_answers(0) {
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+    drop(forward.connect(1));
+    let complaint = forward.line_with("error forwarding port 9 to pod");
+    assert!(complaint.contains("onnection refused"), "{complaint}");
+}
+
+#[test]
+fn a_debug_container_joins_a_running_pod() {
+    let ns = cluster().namespace("box-debug");
+    cluster().apply(&ns, &shell("patient", "exec sleep 3600", "", ""));
+    cluster().wait_for(&ns, "pod/patient", e2e::workload::running);
+    let debug = |name: &str, more: &[&str]| {
+        let mut all = vec!["-n", &ns, "debug", "patient", "--image=busybox:1", "-c", name];
+        all.extend(more);
+        all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()
+    };
+    let run = |args: &[String], input: &str| {
+        cluster().kubectl_with(&args.iter().map(String::as_str).collect::<Vec<_>>(), input)
+    };
+    // It sees the processes of the container that it came for, not only its own.
+    run(&debug("doctor", &["--target=main", "--", "sh", "-c", "cat /proc/*/cmdline | tr '\\0' ' '"]), "")
+        .ok();
+    let pod = cluster().wait_for(&ns, "pod/patient", |pod| {
+        !pod["status"]["ephemeralContainerStatuses"][0]["state"]["terminated"].is_null()
+    });
+    assert!(phase("Running")(&pod), "{}", pod["status"]);
+    let seen = cluster().kubectl(&["-n", &ns, "logs", "patient", "-c", "doctor"]).ok();
+    assert!(seen.contains("sleep 3600"), "{seen}");
+    let said = run(&debug("nurse", &["-i", "--", "sh", "-c", "read word; echo heard $word"]), "word\n").ok();
+    assert!(said.contains("heard word"), "{said}");
+    let patch = r#"{"spec":{"ephemeralContainers":null}}"#;
+    let refused = cluster()
+        .kubectl(&[
+            "-n",
+            &ns,
+            "patch",
+            "pod",
+            "patient",
+            "--subresource=ephemeralcontainers",
+            "--type=merge",
+            "-p",
+            patch,
+        ])
+        .refused();
+    assert!(refused.contains("existing ephemeral containers \"doctor\" may not be removed"), "{refused}");
+}
+
+#[test]
+fn pods_services_and_nodes_answer_through_the_api_server() {
+    let ns = cluster().namespace("box-proxy");
+    cluster().apply(&ns, e2e::workload::WEB);
+    let pods = cluster().wait_for_all(&ns, &["pods"], |pods| e2e::workload::count_running(pods, 2));
+    let pod = pods[0]["metadata"]["name"].as_str().expect("a name");
+    cluster().wait_for(&ns, "endpoints/web", |all| all["subsets"][0]["addresses"].is_array());
+    let get = |path: &str| cluster().kubectl(&["get", "--raw", path]).ok();
+    let direct = get(&format!("/api/v1/namespaces/{ns}/pods/{pod}:8080/proxy/"));
+    assert!(direct.contains(pod), "{direct}");
+    let served = get(&format!("/api/v1/namespaces/{ns}/services/web:80/proxy/"));
+    assert!(
+        pods.iter().any(|pod| served.contains(pod["metadata"]["name"].as_str().expect("a name"))),
+        "{served}"
+    );
+    assert_eq!(get("/api/v1/nodes/node-1/proxy/healthz"), "ok");
 }

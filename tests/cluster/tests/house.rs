@@ -30,6 +30,8 @@ enum Room {
     Bench,
     Kit,
     EndToEnd,
+    /// Programs that were not made for us, against a whole cluster.
+    Clients,
 }
 
 impl House {
@@ -58,6 +60,7 @@ impl House {
             ("tests", None) if name == "graded" => Room::Graded,
             ("tests", None) if name == "simulator" => Room::Simulator,
             ("tests", None) if name == "bench" => Room::Bench,
+            ("tests", None) if name == "clients" => Room::Clients,
             ("kit", _) => Room::Kit,
             _ => panic!("{} stands in no room of the house", path.display()),
         }
@@ -141,7 +144,9 @@ fn a_shell_uses_its_own_core_and_the_chapters_below_it() {
                 Room::Core(n) | Room::Lab(n) => n == number,
                 // Of its tests.
                 Room::Simulator => true,
-                Room::Bench | Room::Suite(_) | Room::Graded | Room::Kit | Room::EndToEnd => false,
+                Room::Bench | Room::Suite(_) | Room::Graded | Room::Kit | Room::EndToEnd | Room::Clients => {
+                    false
+                }
             };
             assert!(allowed, "the shell {name} (chapter {number:02}) may not use {used} ({other:?})");
         }
@@ -232,6 +237,28 @@ fn no_two_tls_providers_and_no_two_time_libraries_are_linked() {
     for twice in [["ring", "aws-lc-rs"], ["rustls", "openssl"], ["jiff", "chrono"]] {
         assert!(!twice.iter().all(|name| reach.contains(*name)), "two crates for one job: {twice:?}");
     }
+}
+
+/// A crate is built once for each set of features. What a test asks of a crate that the cluster is made
+/// of, the cluster must ask of it too, or everybody waits for the upper half of the cluster twice.
+#[test]
+fn the_cluster_and_its_tests_are_one_build() {
+    let crates = |selection: &[&str]| -> BTreeSet<String> {
+        let tree = ["tree", "--offline", "--prefix=none", "--format={p}|{f}"];
+        let mut cargo = std::process::Command::new(env!("CARGO"));
+        cargo.args(tree).args(selection).current_dir(House::visit().root);
+        let printed = cargo.output().expect("cargo runs").stdout;
+        let lines = String::from_utf8(printed).expect("text");
+        // Our own are named with their paths.
+        let lines =
+            lines.lines().map(|line| line.trim_end_matches(" (*)")).filter(|line| !line.contains('/'));
+        lines.map(str::to_owned).collect()
+    };
+    let cluster = crates(&["--package=cluster", "--edges=normal"]);
+    let tests = crates(&["--workspace", "--exclude=*-lab", "--exclude=clients", "--edges=normal,dev"]);
+    assert!(cluster.len() > 100, "{cluster:?}");
+    let apart: Vec<_> = cluster.difference(&tests).collect();
+    assert!(apart.is_empty(), "built again for the tests, with other features: {apart:?}");
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {

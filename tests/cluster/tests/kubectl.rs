@@ -68,6 +68,8 @@ fn the_seeded_objects_of_a_cluster_are_there() {
     assert_eq!(table(&service)[1][..5], ["kubernetes", "ClusterIP", "10.96.0.1", "<none>", "443/TCP"]);
     let leases = cluster().kubectl(&["get", "leases", "-n", "kube-node-lease", "-o", "name"]).ok();
     assert!(leases.contains("lease.coordination.k8s.io/node-1"), "{leases}");
+    let front = cluster().get("kube-system", "configmap/extension-apiserver-authentication");
+    assert_eq!(front["data"]["requestheader-allowed-names"], r#"["front-proxy-client"]"#);
 }
 
 #[test]
@@ -254,9 +256,26 @@ fn two_writers_of_one_version_conflict() {
 }
 
 #[test]
-fn server_side_apply_is_refused_in_words() {
+fn server_side_apply_knows_who_wants_what() {
     let namespace = cluster().namespace("kubectl-ssa");
-    let refused =
-        cluster().kubectl_with(&["-n", &namespace, "apply", "--server-side", "-f", "-"], CONFIG).refused();
-    assert!(refused.contains("server-side apply is not served yet"), "{refused}");
+    let apply = |manager: &str, flags: &[&str], config: &str| {
+        let mut args =
+            vec!["-n", &namespace, "apply", "--server-side", "--field-manager", manager, "-f", "-"];
+        args.extend(flags);
+        cluster().kubectl_with(&args, config)
+    };
+    assert!(apply("one", &[], CONFIG).ok().contains("serverside-applied"));
+    let other = CONFIG.replace("red", "green");
+    assert_ne!(other, CONFIG, "another value for the same field");
+    let refused = apply("two", &[], &other).refused();
+    assert!(refused.contains("conflict with \"one\": .data.colour"), "{refused}");
+    apply("two", &["--force-conflicts"], &other).ok();
+    let forced = cluster().get(&namespace, "configmap/settings");
+    assert_eq!(forced["data"]["colour"], "green");
+    // Who applies nothing of it any more takes along what was theirs alone.
+    let nothing = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n";
+    apply("two", &[], nothing).ok();
+    let left = cluster().get(&namespace, "configmap/settings");
+    assert!(left["data"]["colour"].is_null(), "{left}");
+    assert_eq!(left["data"]["size"], "small", "one still wants it");
 }

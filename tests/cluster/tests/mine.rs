@@ -1,8 +1,9 @@
 //! `cargo kit up --mine 5`: the student's scheduler, as far as it is written, in the real cluster.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use e2e::{Cluster, PATIENCE, retry, workload};
+use e2e::{Cluster, PATIENCE, binary, retry, workload};
 use serde_json::json;
 
 /// Whether the lab still has holes: a fresh clone's has, and a student's that is done has none.
@@ -16,7 +17,10 @@ fn has_holes(folder: &Path) -> bool {
 
 #[test]
 fn the_students_core_runs_beside_reference_ones() {
+    let inode = || binary().metadata().expect("the program of reference is built").ino();
+    let reference = inode();
     let cluster = Cluster::up_by_kit(&["--mine", "5"]);
+    assert_eq!(inode(), reference, "who runs the program of reference meanwhile must find it in its place");
     let status = cluster.coracle(&["status", "--output", "json"]).json();
     assert_eq!(status["mine"], json!(["05"]));
     for component in status["components"].as_array().expect("components") {

@@ -35,6 +35,8 @@ fn a_deployment_owns_a_replicaset_owns_pods_on_both_nodes() {
     assert_eq!(sets.len(), 1);
     assert_eq!(pods[0]["metadata"]["ownerReferences"][0]["name"], sets[0]["metadata"]["name"]);
     assert_eq!(sets[0]["metadata"]["ownerReferences"][0]["kind"], "Deployment");
+    // Its status follows a moment after its pods.
+    cluster().kubectl(&["-n", &ns, "rollout", "status", "deployment/web", "--timeout", "60s"]).ok();
     let table = cluster().kubectl(&["-n", &ns, "get", "deployment", "web", "--no-headers"]).ok();
     let words: Vec<&str> = table.split_whitespace().collect();
     assert_eq!(words[..4], ["web", "2/2", "2", "2"]);
@@ -165,4 +167,38 @@ fn node_selectors_and_taints_steer_pods() {
     let woken = cluster().wait_for(&ns, "pod/nowhere", running);
     assert_eq!(woken["spec"]["nodeName"], "node-1");
     cluster().kubectl(&["label", "node", "node-1", "disk-"]).ok();
+}
+
+/// The budget's controller counts, the API server takes off, and a drain waits for both.
+#[test]
+fn a_disruption_budget_lets_one_pod_go_at_a_time() {
+    let ns = cluster().namespace("budget");
+    cluster().apply(&ns, &web("web", 2, ""));
+    let budget = ["-n", &ns, "create", "pdb", "web", "--selector=app=web", "--min-available=1"];
+    cluster().kubectl(&budget).ok();
+    let pods = cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 2));
+    let allowed = |count: i64| {
+        cluster().wait_for(&ns, "pdb/web", |budget| budget["status"]["disruptionsAllowed"] == count);
+    };
+    allowed(1);
+    let evict = |pod: &serde_json::Value| {
+        let name = pod["metadata"]["name"].as_str().expect("a name");
+        let url = format!("/api/v1/namespaces/{ns}/pods/{name}/eviction");
+        let eviction = format!(
+            r#"{{"apiVersion":"policy/v1","kind":"Eviction","metadata":{{"name":"{name}","namespace":"{ns}"}}}}"#
+        );
+        cluster().kubectl_with(&["create", "--raw", &url, "-f", "-"], &eviction)
+    };
+    evict(&pods[0]).ok();
+    let refused = evict(&pods[1]).refused();
+    assert_eq!(
+        refused,
+        "Error from server (TooManyRequests): Cannot evict pod as it would violate the pod's disruption budget.\n"
+    );
+    // Another comes for the one that went, and then the second may go too.
+    allowed(1);
+    evict(&pods[1]).ok();
+    let row = cluster().kubectl(&["-n", &ns, "get", "pdb", "web", "--no-headers"]).ok();
+    assert_eq!(row.split_whitespace().take(3).collect::<Vec<_>>(), ["web", "1", "N/A"]);
+    cluster().kubectl(&["delete", "namespace", &ns, "--wait=false"]).ok();
 }

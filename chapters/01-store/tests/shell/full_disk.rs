@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use store::etcd::kv_client::KvClient;
 use store::etcd::{PutRequest, RangeRequest};
@@ -43,7 +44,9 @@ fn a_full_disk_ends_the_store_and_loses_nothing_that_was_acknowledged() {
     let key = |n: u32| bytes::Bytes::from(format!("key-{n}"));
     let acked = runtime().block_on(async {
         let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}")).expect("a URL");
-        let channel = tokio::time::timeout(std::time::Duration::from_secs(60), channel.connect()).await;
+        // The port outlives the server: who comes after its end is not answered.
+        let channel = channel.timeout(Duration::from_secs(20));
+        let channel = tokio::time::timeout(Duration::from_secs(60), channel.connect()).await;
         let Ok(Ok(channel)) = channel else { return 0 };
         let mut kv = KvClient::new(channel);
         for n in 0.. {

@@ -1,8 +1,9 @@
-//! A kubelet that tells what it was asked, and after an upgrade says it back with what was sent.
+//! A kubelet (and a pod) that tells what it was asked, and after an upgrade says it back with what
+//! was sent.
 
 use crate::cluster::Cluster;
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::pem::PemObject as _;
@@ -43,16 +44,51 @@ pub async fn start(cluster: &Cluster) -> u16 {
     port
 }
 
+/// What a pod would serve: the same answers on plain HTTP, at an address that is not loopback. None if
+/// this machine has no such address.
+pub async fn start_plain() -> Option<std::net::SocketAddr> {
+    // Nothing is sent: this only asks which address would be used.
+    let probe = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    probe.connect("203.0.113.1:9").ok()?;
+    let own = probe.local_addr().ok()?.ip();
+    let listener = tokio::net::TcpListener::bind((own, 0)).await.ok()?;
+    let address = listener.local_addr().ok()?;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let server = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service_fn(answer))
+                .with_upgrades();
+            tokio::spawn(server);
+        }
+    });
+    Some(address)
+}
+
 async fn answer(
     mut request: http::Request<hyper::body::Incoming>,
 ) -> Result<http::Response<Full<Bytes>>, Infallible> {
     let asked = request.uri().to_string();
+    let told = |status: u16, text: String| {
+        let answer = http::Response::builder().status(status).header("content-type", "text/plain");
+        answer.header("location", "/elsewhere?a=b").body(text.into()).expect("an answer")
+    };
+    if asked.contains("tailLines=13") {
+        return Ok(told(400, "container \"c\" in pod \"p\" is waiting to start: ContainerCreating".into()));
+    }
+    if asked.contains("refuse") {
+        return Ok(told(500, "container not found (\"c\")".into()));
+    }
+    if asked.contains("moved") {
+        return Ok(told(302, String::new()));
+    }
     if !request.headers().contains_key("upgrade") {
-        let text = format!("{} {asked}\n", request.method());
-        return Ok(http::Response::builder()
-            .header("content-type", "text/plain")
-            .body(text.into())
-            .expect("an answer"));
+        let method = request.method().clone();
+        let forwarded = request.headers().get("x-forwarded-uri").cloned();
+        let forwarded =
+            forwarded.map(|uri| format!(" for {}", uri.to_str().expect("text"))).unwrap_or_default();
+        let body = request.into_body().collect().await.expect("a body").to_bytes();
+        let body = String::from_utf8_lossy(&body).into_owned();
+        return Ok(told(200, format!("{method} {asked}{forwarded} {body}").trim_end().to_string() + "\n"));
     }
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {

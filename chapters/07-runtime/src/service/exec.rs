@@ -7,7 +7,7 @@ use tonic::Status;
 use crate::cri::*;
 use crate::server::{Runtime, internal, not_found};
 use crate::shim::protocol::{Ended, ExecSpec, Request, STATUS, STDERR, STDOUT, read_frame};
-use crate::stream::Session;
+use crate::stream::{Command, Forward, Session, Wants};
 
 /// Output of ExecSync beyond this is dropped; the command does not notice (CVE-2022-1708).
 const MAX_OUTPUT: usize = 16 << 20;
@@ -57,14 +57,20 @@ impl Runtime {
         check_streams(request.tty, request.stdin, request.stdout, request.stderr)?;
         let exec =
             ExecSpec { args: request.cmd, terminal: request.tty, stdin: request.stdin, kill_on_close: false };
-        let session = Session::Exec { sandbox, id, exec, stderr: request.stderr };
+        let wants =
+            Wants { stdin: request.stdin, stdout: request.stdout, stderr: request.stderr, tty: request.tty };
+        let request = Request::Exec { id, exec };
+        let session = Session::Command(Command { sandbox, request, wants, codes: true });
         Ok(ExecResponse { url: self.streams.url("exec", session).map_err(internal)? })
     }
 
     pub async fn attach(&self, request: AttachRequest) -> Result<AttachResponse, Status> {
         let (id, sandbox) = self.running(&request.container_id)?;
         check_streams(request.tty, request.stdin, request.stdout, request.stderr)?;
-        let session = Session::Attach { sandbox, id, stdin: request.stdin, stderr: request.stderr };
+        let wants =
+            Wants { stdin: request.stdin, stdout: request.stdout, stderr: request.stderr, tty: request.tty };
+        let request = Request::Attach { id, stdin: request.stdin };
+        let session = Session::Command(Command { sandbox, request, wants, codes: false });
         Ok(AttachResponse { url: self.streams.url("attach", session).map_err(internal)? })
     }
 
@@ -78,7 +84,7 @@ impl Runtime {
         let ports = request.port.iter().filter_map(|port| u16::try_from(*port).ok()).collect();
         // Pods in the node's network are reached there.
         let netns = (!pod.record.host_network()).then(|| format!("/proc/{}/ns/net", pod.record.pause_pid));
-        let session = Session::PortForward { netns, ports };
+        let session = Session::Forward(Forward { pod: pod.record.id.clone(), netns, ports });
         Ok(PortForwardResponse { url: self.streams.url("portforward", session).map_err(internal)? })
     }
 }

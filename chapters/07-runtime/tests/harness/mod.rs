@@ -1,5 +1,6 @@
 //! A node made of namespaces, and a small CRI client.
 
+mod spdy;
 mod streams;
 
 use std::fs;

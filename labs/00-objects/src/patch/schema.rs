@@ -64,11 +64,17 @@ const CONTAINER: Type = &[
 
 const CONTAINERS: Field = Field::Keyed { key: "name", element: CONTAINER, retain: false };
 
+/// The template of a claim inside a volume has metadata of its own.
+const VOLUME: Type = &[(
+    "ephemeral",
+    Field::Object(&[("volumeClaimTemplate", Field::Object(&[("metadata", Field::Object(META))]))]),
+)];
+
 const POD_SPEC: Type = &[
     ("containers", CONTAINERS),
     ("initContainers", CONTAINERS),
     ("ephemeralContainers", CONTAINERS),
-    ("volumes", union("name")),
+    ("volumes", Field::Keyed { key: "name", element: VOLUME, retain: true }),
     ("imagePullSecrets", keyed("name")),
     ("hostAliases", keyed("ip")),
     ("topologySpreadConstraints", keyed("topologyKey")),

@@ -1,13 +1,19 @@
 //! What an author left out. Defaults are written into the object when it is stored, so that
-//! every reader sees the same (upstream: `pkg/apis/*/v1/defaults.go`, and the admission plugins
-//! DefaultTolerationSeconds, Priority and ServiceAccount).
+//! every reader sees the same (upstream: `pkg/apis/*/v1/defaults.go`, and the admission plugin
+//! DefaultTolerationSeconds).
 
+mod cluster;
 mod pods;
+mod rows;
 mod services;
 mod workloads;
+pub mod zeros;
 
-use crate::meta::{as_map, default_text, default_to, map_at};
+pub use workloads::{count_templates, templates_counted};
+
+use crate::meta::{self, as_map, default_text, default_to, map_at};
 use base64::Engine;
+use jiff::Timestamp;
 use objects::resources::Resource;
 use serde_json::{Map, Value, json};
 
@@ -21,36 +27,72 @@ pub fn apply(resource: &Resource, object: &mut Value) {
         ("discovery.k8s.io", "EndpointSlice") => services::endpoint_slice(object),
         ("apps", "Deployment") => workloads::deployment(map_at(object, "spec")),
         ("apps", "ReplicaSet") => workloads::replica_set(map_at(object, "spec")),
-        ("", "ReplicationController") => workloads::replication_controller(map_at(object, "spec")),
-        ("apps", "DaemonSet") => workloads::daemon_set(map_at(object, "spec")),
+        ("", "ReplicationController") => workloads::replication_controller(object),
+        ("apps", "DaemonSet") => workloads::daemon_set(object),
         ("apps", "StatefulSet") => workloads::stateful_set(map_at(object, "spec")),
-        ("batch", "Job") => workloads::job(map_at(object, "spec")),
+        ("batch", "Job") => workloads::job(object),
         ("batch", "CronJob") => workloads::cron_job(map_at(object, "spec")),
-        ("autoscaling", "HorizontalPodAutoscaler") => default_to(map_at(object, "spec"), "minReplicas", 1),
         ("", "Secret") => secret(object),
         ("", "Namespace") => namespace(object),
-        ("", "PersistentVolume") => persistent_volume(map_at(object, "spec")),
-        ("", "PersistentVolumeClaim") => default_text(map_at(object, "spec"), "volumeMode", "Filesystem"),
-        _ => {}
+        _ => {
+            if let Some(rows) = rows_of(resource) {
+                rows::fill(as_map(object), rows);
+            }
+        }
     }
+}
+
+/// The kinds whose defaults are a table.
+fn rows_of(resource: &Resource) -> Option<&'static [rows::Row]> {
+    Some(match (resource.group, resource.kind) {
+        ("", "LimitRange") => cluster::LIMIT_RANGE,
+        ("", "Node") => cluster::NODE,
+        ("", "PersistentVolume") => cluster::PERSISTENT_VOLUME,
+        ("", "PersistentVolumeClaim") => cluster::CLAIM,
+        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration") => cluster::MUTATING_WEBHOOKS,
+        ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration") => cluster::VALIDATING_WEBHOOKS,
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy") => cluster::POLICY,
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding") => cluster::POLICY_BINDING,
+        ("apiregistration.k8s.io", "APIService") => cluster::API_SERVICE,
+        ("autoscaling", "HorizontalPodAutoscaler") => cluster::AUTOSCALER,
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => cluster::FLOW_SCHEMA,
+        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => cluster::PRIORITY_LEVEL,
+        ("networking.k8s.io", "IngressClass") => cluster::INGRESS_CLASS,
+        ("networking.k8s.io", "NetworkPolicy") => cluster::NETWORK_POLICY,
+        ("rbac.authorization.k8s.io", "ClusterRoleBinding" | "RoleBinding") => cluster::BINDING,
+        ("scheduling.k8s.io", "PriorityClass") => cluster::PRIORITY_CLASS,
+        ("storage.k8s.io", "CSIDriver") => cluster::CSI_DRIVER,
+        ("storage.k8s.io", "StorageClass") => cluster::STORAGE_CLASS,
+        _ => return None,
+    })
 }
 
 /// Defaults that are only given to a new object.
 pub fn apply_on_create(resource: &Resource, object: &mut Value) {
     match (resource.group, resource.kind) {
-        ("", "Pod") => pods::on_create(object),
+        ("", "Pod") => pods::on_write(object),
         ("", "Namespace") => default_to(map_at(object, "spec"), "finalizers", json!(["kubernetes"])),
         _ => {}
     }
 }
 
+/// Defaults that whoever changes an object cannot leave out again.
+pub fn apply_on_update(resource: &Resource, object: &mut Value) {
+    if (resource.group, resource.kind) == ("", "Pod") {
+        pods::on_write(object);
+    }
+}
+
 /// The status that a new object starts with: whatever its author wrote there is not theirs to say.
-pub fn initial_status(resource: &Resource, object: &mut Value) {
+pub fn initial_status(resource: &Resource, object: &mut Value, now: Timestamp) {
     let status = match (resource.group, resource.kind) {
-        ("", "Pod") => json!({ "phase": "Pending", "qosClass": pods::qos_class(object) }),
+        ("", "Pod") => pods::initial_status(object, now),
         ("", "Namespace") => json!({ "phase": "Active" }),
         ("", "Service") => json!({ "loadBalancer": {} }),
-        ("", "PersistentVolume" | "PersistentVolumeClaim") => json!({ "phase": "Pending" }),
+        ("", "PersistentVolume") => {
+            json!({ "phase": "Pending", "lastPhaseTransitionTime": meta::time(now) })
+        }
+        ("", "PersistentVolumeClaim") => json!({ "phase": "Pending" }),
         ("apps", "ReplicaSet") | ("", "ReplicationController") => json!({ "replicas": 0 }),
         ("apps", "StatefulSet") => json!({ "replicas": 0, "availableReplicas": 0 }),
         ("apps", "DaemonSet") => json!({
@@ -58,9 +100,35 @@ pub fn initial_status(resource: &Resource, object: &mut Value) {
         }),
         // A kubelet registers its node together with the node's first status.
         ("", "Node") => return,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => crate::custom::initial_status(object),
         _ => json!({}),
     };
     as_map(object).insert("status".into(), status);
+    zeros::fill(resource, object);
+}
+
+/// What a writer of a status may leave out, since it is not theirs to say.
+pub fn complete_status(resource: &Resource, old: &Value, new: &mut Value, now: Timestamp) {
+    let before = &old["status"];
+    match (resource.group, resource.kind) {
+        ("", "Pod") => {
+            if let Some(class) = before["qosClass"].as_str() {
+                default_text(map_at(new, "status"), "qosClass", class);
+            }
+            pods::one_list_of_addresses(map_at(new, "status"));
+        }
+        ("", "PersistentVolume") => {
+            let status = map_at(new, "status");
+            let is_told = status
+                .get("lastPhaseTransitionTime")
+                .is_some_and(|time| !time.is_null() && *time != before["lastPhaseTransitionTime"]);
+            if !is_told && status.get("phase") != before.get("phase") {
+                status.insert("lastPhaseTransitionTime".into(), json!(meta::time(now)));
+            }
+        }
+        _ => {}
+    }
+    zeros::fill(resource, new);
 }
 
 fn secret(object: &mut Value) {
@@ -82,11 +150,6 @@ fn namespace(object: &mut Value) {
         let labels = map_at(object, "metadata").entry("labels").or_insert_with(|| json!({}));
         as_map(labels).insert("kubernetes.io/metadata.name".into(), json!(name));
     }
-}
-
-fn persistent_volume(spec: &mut Map<String, Value>) {
-    default_text(spec, "persistentVolumeReclaimPolicy", "Retain");
-    default_text(spec, "volumeMode", "Filesystem");
 }
 
 /// Call `change` for each map in the list under `key`.

@@ -1,43 +1,28 @@
 //! The STATUS of a pod is not one field: it is the story that its containers tell.
 
-use super::{AGE, NAME, Printer, age, count, items, name, or_none, str_of, text, time, wide};
-use jiff::Timestamp;
+use super::{AGE, Column, NAME, count, items, made, or_none, str_of, text_or, time};
 use serde_json::{Value, json};
 
-pub const POD: Printer = Printer {
-    columns: &[
-        NAME,
-        text("Ready"),
-        text("Status"),
-        text("Restarts"),
-        AGE,
-        wide("IP"),
-        wide("Node"),
-        wide("Nominated Node"),
-        wide("Readiness Gates"),
-    ],
-    cells: pod,
-};
-
-fn pod(pod: &Value, now: Timestamp) -> Vec<Value> {
-    let (spec, status) = (&pod["spec"], &pod["status"]);
-    let summary = summarize(pod);
-    let restarts = match (&summary.last_restart, summary.restarts) {
-        (Some(last), n) if n > 0 => format!("{n} ({} ago)", time::since(&json!(last), now)),
-        (_, n) => n.to_string(),
-    };
-    vec![
-        name(pod),
-        json!(format!("{}/{}", summary.ready, summary.containers)),
-        json!(summary.reason),
-        json!(restarts),
-        age(pod, now),
-        or_none(str_of(status, "podIP")),
-        or_none(str_of(spec, "nodeName")),
-        or_none(str_of(status, "nominatedNodeName")),
-        or_none(readiness_gates(pod)),
-    ]
-}
+pub const POD: &[Column] = &[
+    NAME,
+    made("Ready", |pod, _| {
+        let summary = summarize(pod);
+        json!(format!("{}/{}", summary.ready, summary.containers))
+    }),
+    made("Status", |pod, _| json!(summarize(pod).reason)),
+    made("Restarts", |pod, now| {
+        let summary = summarize(pod);
+        json!(match (&summary.last_restart, summary.restarts) {
+            (Some(last), n) if n > 0 => format!("{n} ({} ago)", time::since(&json!(last), now)),
+            (_, n) => n.to_string(),
+        })
+    }),
+    AGE,
+    text_or("IP", "/status/podIP", "<none>").wide(),
+    text_or("Node", "/spec/nodeName", "<none>").wide(),
+    text_or("Nominated Node", "/status/nominatedNodeName", "<none>").wide(),
+    made("Readiness Gates", |pod, _| or_none(readiness_gates(pod))).wide(),
+];
 
 /// What the cells of a pod are made of.
 #[derive(Debug, Clone, PartialEq, Eq)]

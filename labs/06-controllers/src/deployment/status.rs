@@ -9,11 +9,11 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus, ReplicaSet};
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use objects::meta;
 
 use super::rolling::{available, bounds, size, wanted};
-use crate::pods::{nonzero, whole_seconds};
+use crate::pods::{after, nonzero, whole_seconds};
 
 const PROGRESSING: &str = "Progressing";
 const TIMED_OUT: &str = "ProgressDeadlineExceeded";
@@ -173,7 +173,7 @@ pub fn of_rollout(
             let paused = deployment.spec.as_ref().and_then(|spec| spec.paused) == Some(true);
             let last = current.as_ref().and_then(|c| c.last_update_time.as_ref());
             if let Some(last) = last.filter(|_| !paused && reason != DONE && reason != TIMED_OUT) {
-                let due = last.0 + SignedDuration::from_secs(i64::from(deadline));
+                let due = after(last.0, i64::from(deadline));
                 if due < now {
                     let message = format!("{subject} has timed out progressing.");
                     conditions.set(PROGRESSING, "False", TIMED_OUT, message, now);

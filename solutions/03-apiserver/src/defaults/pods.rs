@@ -1,42 +1,73 @@
 //! Defaults of pods and pod templates.
 
+use super::rows::{Fill, Row, fill};
 use super::{each, inside};
-use crate::meta::{as_map, default_text, default_to, map_at};
+use crate::meta::{self, as_map, default_text, default_to, map_at};
+use jiff::Timestamp;
 use objects::quantity::Quantity;
 use serde_json::{Map, Value, json};
 
 pub fn pod(object: &mut Value) {
-    pod_spec(map_at(object, "spec"));
+    let spec = map_at(object, "spec");
+    pod_spec(spec);
+    for list in ["containers", "initContainers"] {
+        each(spec, list, requests_from_limits);
+    }
+    default_to(spec, "enableServiceLinks", true);
+    // With the host's network, a port of the container is the host's port.
+    if spec.get("hostNetwork") == Some(&json!(true)) {
+        for list in ["initContainers", "containers"] {
+            each(spec, list, |container| {
+                each(container, "ports", |port| {
+                    if let Some(number) = port.get("containerPort").cloned() {
+                        default_to(port, "hostPort", number);
+                    }
+                })
+            });
+        }
+    }
 }
 
 /// `template` of a workload.
 pub fn template(template: &mut Map<String, Value>) {
-    let metadata = template.entry("metadata").or_insert_with(|| json!({}));
-    as_map(metadata).entry("creationTimestamp").or_insert(Value::Null);
-    as_map(metadata).retain(|key, value| key != "creationTimestamp" || !value.is_null());
+    template.entry("metadata").or_insert_with(|| json!({}));
     let spec = template.entry("spec").or_insert_with(|| json!({}));
     pod_spec(as_map(spec));
 }
 
-/// What only a pod itself gets, not a template: limits that stand in for requests, and what the
-/// admission plugins add.
-pub fn on_create(object: &mut Value) {
+/// What upstream's admission adds to a pod whenever it is written, and `admission::builtin` does not: it is
+/// nobody's field.
+pub fn on_write(object: &mut Value) {
     let spec = map_at(object, "spec");
-    for list in ["containers", "initContainers"] {
-        each(spec, list, requests_from_limits);
-    }
-    default_text(spec, "serviceAccountName", "default");
-    let account = spec.get("serviceAccountName").cloned().unwrap_or_default();
-    spec.insert("serviceAccount".into(), account);
-    let priority = match spec.get("priorityClassName").and_then(Value::as_str) {
-        Some("system-node-critical") => 2_000_001_000,
-        Some("system-cluster-critical") => 2_000_000_000,
-        _ => 0,
-    };
-    default_to(spec, "priority", priority);
-    default_text(spec, "preemptionPolicy", "PreemptLowerPriority");
-    default_to(spec, "enableServiceLinks", true);
     tolerate_lost_nodes(spec);
+}
+
+/// A pod that is not to be scheduled yet says so from the first moment (upstream:
+/// `applySchedulingGatedCondition`).
+pub fn initial_status(pod: &Value, now: Timestamp) -> Value {
+    let mut status = json!({ "phase": "Pending", "qosClass": qos_class(pod) });
+    if pod["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()) {
+        status["conditions"] = json!([{
+            "type": "PodScheduled", "status": "False", "lastProbeTime": null,
+            "lastTransitionTime": meta::time(now), "reason": "SchedulingGated",
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+        }]);
+    }
+    status
+}
+
+/// `podIP` is the first of `podIPs`. A writer that knows of the one alone is older than the list, and is
+/// believed (upstream: `Convert_v1_PodStatus_To_core_PodStatus` and back).
+pub fn one_list_of_addresses(status: &mut Map<String, Value>) {
+    let one = status.get("podIP").and_then(Value::as_str).unwrap_or_default().to_string();
+    let list = status.get("podIPs").and_then(Value::as_array);
+    let first = list.and_then(|list| list.first()).map(|address| meta::text(address, &["ip"]).to_string());
+    match first {
+        Some(first) if one.is_empty() => default_text(status, "podIP", &first),
+        Some(first) if first == one => {}
+        None if one.is_empty() => {}
+        _ => _ = status.insert("podIPs".into(), json!([{ "ip": one }])),
+    }
 }
 
 /// A pod stays on a node that was lost for five minutes, unless it says otherwise.
@@ -79,23 +110,16 @@ fn pod_spec(spec: &mut Map<String, Value>) {
             default_text(spec, to, account.as_str().unwrap_or_default());
         }
     }
-    let host_network = spec.get("hostNetwork") == Some(&json!(true));
     each(spec, "volumes", volume);
-    each(spec, "tolerations", |_| {});
     for list in ["initContainers", "containers", "ephemeralContainers"] {
-        each(spec, list, |c| container(c, host_network));
+        each(spec, list, container);
     }
 }
 
-fn container(container: &mut Map<String, Value>, host_network: bool) {
+fn container(container: &mut Map<String, Value>) {
     let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
     let policy = if uses_latest(image) { "Always" } else { "IfNotPresent" };
-    each(container, "ports", |port| {
-        default_text(port, "protocol", "TCP");
-        if host_network && let Some(number) = port.get("containerPort").cloned() {
-            default_to(port, "hostPort", number);
-        }
-    });
+    each(container, "ports", |port| default_text(port, "protocol", "TCP"));
     each(container, "env", |env| {
         inside(env, "valueFrom", |from| {
             inside(from, "fieldRef", |field| default_text(field, "apiVersion", "v1"));
@@ -158,8 +182,40 @@ fn volume(volume: &mut Map<String, Value>) {
             });
         });
     }
-    inside(volume, "hostPath", |source| default_to(source, "type", ""));
+    fill(volume, SOURCES);
+    inside(volume, "ephemeral", |source| {
+        inside(source, "volumeClaimTemplate", |claim| {
+            inside(claim, "spec", |spec| default_text(spec, "volumeMode", "Filesystem"));
+        });
+    });
 }
+
+/// Sources that a pod's volumes and persistent volumes have in common.
+pub static SOURCES: &[Row] = &[
+    Row("hostPath", Fill::Within(&[Row("type", Fill::Text(""))])),
+    Row("iscsi", Fill::Within(&[Row("iscsiInterface", Fill::Text("default"))])),
+    Row(
+        "rbd",
+        Fill::Within(&[
+            Row("pool", Fill::Text("rbd")),
+            Row("user", Fill::Text("admin")),
+            Row("keyring", Fill::Text("/etc/ceph/keyring")),
+        ]),
+    ),
+    Row(
+        "azureDisk",
+        Fill::Within(&[
+            Row("cachingMode", Fill::Text("ReadWrite")),
+            Row("kind", Fill::Text("Shared")),
+            Row("fsType", Fill::Text("ext4")),
+            Row("readOnly", Fill::Flag(false)),
+        ]),
+    ),
+    Row(
+        "scaleIO",
+        Fill::Within(&[Row("storageMode", Fill::Text("ThinProvisioned")), Row("fsType", Fill::Text("xfs"))]),
+    ),
+];
 
 /// How much a pod may count on what it asked for (upstream: `ComputePodQOS`): Guaranteed when
 /// every container limits cpu and memory and asks for just that, BestEffort when none asks for

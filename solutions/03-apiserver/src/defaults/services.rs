@@ -1,8 +1,10 @@
 //! Defaults of services and their endpoints.
 
 use super::each;
+use super::rows::{Fill, Row, fill};
 use crate::meta::{as_map, default_text, default_to};
 use serde_json::{Map, Value, json};
+use std::net::Ipv6Addr;
 
 pub fn service(spec: &mut Map<String, Value>) {
     default_text(spec, "type", "ClusterIP");
@@ -16,37 +18,49 @@ pub fn service(spec: &mut Map<String, Value>) {
         }
     });
     if spec["sessionAffinity"] == "ClientIP" {
-        default_to(
-            as_map(spec.entry("sessionAffinityConfig").or_insert_with(|| json!({}))),
-            "clientIP",
-            json!({ "timeoutSeconds": 10800 }),
-        );
+        fill(spec, &[Row("sessionAffinityConfig.clientIP.timeoutSeconds", Fill::Number(10800))]);
+    }
+    // Who knows of one address alone means it to be the first of all. Not the other way round: whoever
+    // knows of the list says both.
+    let one = spec.get("clusterIP").and_then(Value::as_str).filter(|ip| !ip.is_empty()).map(str::to_string);
+    let has_list = spec.get("clusterIPs").and_then(Value::as_array).is_some_and(|ips| !ips.is_empty());
+    if let (Some(ip), false) = (one, has_list) {
+        spec.insert("clusterIPs".into(), json!([ip]));
     }
     let kind = spec["type"].as_str().unwrap_or_default().to_string();
     if kind == "ExternalName" {
         return;
     }
     default_text(spec, "internalTrafficPolicy", "Cluster");
-    default_text(spec, "ipFamilyPolicy", "SingleStack");
-    default_to(spec, "ipFamilies", json!(["IPv4"]));
-    if kind == "NodePort" || kind == "LoadBalancer" {
+    families(spec);
+    let outside = spec.get("externalIPs").and_then(Value::as_array).is_some_and(|ips| !ips.is_empty());
+    if kind == "NodePort" || kind == "LoadBalancer" || outside {
         default_text(spec, "externalTrafficPolicy", "Cluster");
     }
     if kind == "LoadBalancer" {
         default_to(spec, "allocateLoadBalancerNodePorts", true);
     }
-    // clusterIPs[0] and clusterIP are one thing under two names.
-    let single =
-        spec.get("clusterIP").and_then(Value::as_str).filter(|ip| !ip.is_empty()).map(str::to_string);
-    let first = spec.get("clusterIPs").and_then(|l| l[0].as_str()).map(str::to_string);
-    match (single, first) {
-        (Some(ip), None) => {
-            spec.insert("clusterIPs".into(), json!([ip]));
-        }
-        (None, Some(ip)) => {
-            spec.insert("clusterIP".into(), json!(ip));
-        }
-        _ => {}
+}
+
+fn families(spec: &mut Map<String, Value>) {
+    let asked = [spec.get("clusterIP"), spec.get("clusterIPs").and_then(|ips| ips.get(0))];
+    let asked: Vec<&str> = asked.into_iter().flatten().filter_map(Value::as_str).collect();
+    let is_headless = asked.contains(&"None");
+    let is_v6 = asked.iter().any(|ip| ip.parse::<Ipv6Addr>().is_ok());
+    // Whoever names its addresses by himself may name any.
+    let is_open = is_headless && spec.get("selector").and_then(Value::as_object).is_none_or(Map::is_empty);
+    default_text(spec, "ipFamilyPolicy", if is_open { "RequireDualStack" } else { "SingleStack" });
+    // Of an address that this cluster has not, the allocator speaks.
+    if !is_v6 {
+        default_to(spec, "ipFamilies", json!(["IPv4"]));
+    }
+    if is_open
+        && spec["ipFamilyPolicy"] != "SingleStack"
+        && let Some(Value::Array(families)) = spec.get_mut("ipFamilies")
+        && let [one] = families.as_slice()
+    {
+        let other = if one == "IPv4" { "IPv6" } else { "IPv4" };
+        families.push(json!(other));
     }
 }
 

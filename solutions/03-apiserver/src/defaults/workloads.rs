@@ -1,8 +1,12 @@
 //! Defaults of the workloads: kinds that make pods from a template.
 
+use super::cluster::claim_templates;
+use super::rows::{Fill, Row, fill};
 use super::{inside, pods};
-use crate::meta::{as_map, default_text, default_to};
+use crate::fields::quote;
+use crate::meta::{as_map, default_text, default_to, map_at};
 use serde_json::{Map, Value, json};
+use std::num::{IntErrorKind, ParseIntError};
 
 type Spec = Map<String, Value>;
 
@@ -29,18 +33,63 @@ pub fn replica_set(spec: &mut Spec) {
     template(spec);
 }
 
-pub fn replication_controller(spec: &mut Spec) {
-    replica_set(spec);
-    // The oldest workload may leave its selector to the template's labels.
-    if spec.get("selector").and_then(Value::as_object).is_none_or(Map::is_empty) {
-        let labels = spec["template"]["metadata"]["labels"].clone();
-        if labels.is_object() {
-            spec.insert("selector".into(), labels);
-        }
+/// The oldest workload may leave its selector and its labels to the template's.
+pub fn replication_controller(object: &mut Value) {
+    let spec = map_at(object, "spec");
+    default_to(spec, "replicas", 1);
+    // The only workload that may come without a template, and is told so.
+    inside(spec, "template", pods::template);
+    let Some(template) = spec.get("template") else { return };
+    let labels = template["metadata"]["labels"].clone();
+    if labels.is_object() {
+        default_map(spec, "selector", &labels);
+        default_map(map_at(object, "metadata"), "labels", &labels);
     }
 }
 
-pub fn daemon_set(spec: &mut Spec) {
+/// As `default_to`, and an empty map counts as no value.
+fn default_map(map: &mut Spec, key: &str, value: &Value) {
+    if map.get(key).and_then(Value::as_object).is_none_or(Map::is_empty) {
+        map.insert(key.into(), value.clone());
+    }
+}
+
+/// Upstream's own form of a daemon set has a field that counts its templates; the form that is served
+/// has it among the annotations, from the time when clients wrote it themselves.
+const TEMPLATES: &str = "deprecated.daemonset.template.generation";
+
+/// How many templates a daemon set has had; nothing said is none. The error is Go's.
+pub fn templates_counted(set: &Value) -> Result<i64, String> {
+    let Some(text) = set["metadata"]["annotations"][TEMPLATES].as_str() else { return Ok(0) };
+    text.parse().map_err(|why: ParseIntError| {
+        let why = match why.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        format!("strconv.ParseInt: parsing {}: {why}", quote(text))
+    })
+}
+
+fn write_count(set: &mut Value, count: i64) {
+    let annotations = map_at(set, "metadata").entry("annotations").or_insert_with(|| json!({}));
+    as_map(annotations).insert(TEMPLATES.into(), json!(count.to_string()));
+}
+
+/// A new set has its first template; later nobody but a new template changes the number.
+pub fn count_templates(old: Option<&Value>, new: &mut Value) {
+    let count = |set: &Value| templates_counted(set).unwrap_or(0);
+    let now = match old {
+        None => count(new).max(1),
+        // A client may have written any number at first.
+        Some(old) => count(old).saturating_add(i64::from(old["spec"]["template"] != new["spec"]["template"])),
+    };
+    write_count(new, now);
+}
+
+pub fn daemon_set(object: &mut Value) {
+    let said = templates_counted(object).unwrap_or(0);
+    write_count(object, said);
+    let spec = map_at(object, "spec");
     template(spec);
     let strategy = as_map(spec.entry("updateStrategy").or_insert_with(|| json!({})));
     default_text(strategy, "type", "RollingUpdate");
@@ -63,29 +112,50 @@ pub fn stateful_set(spec: &mut Spec) {
         default_to(rolling, "partition", 0);
     }
     default_to(spec, "revisionHistoryLimit", 10);
+    claim_templates(spec);
     let retention = as_map(spec.entry("persistentVolumeClaimRetentionPolicy").or_insert_with(|| json!({})));
     default_text(retention, "whenDeleted", "Retain");
     default_text(retention, "whenScaled", "Retain");
 }
 
-pub fn job(spec: &mut Spec) {
+pub fn job(object: &mut Value) {
+    let spec = map_at(object, "spec");
     template(spec);
     // A work queue has parallelism and no completions; anything else is one run by default.
     if !spec.contains_key("completions") && !spec.contains_key("parallelism") {
         spec.insert("completions".into(), json!(1));
     }
-    default_to(spec, "parallelism", 1);
-    default_to(spec, "backoffLimit", 6);
-    default_text(spec, "completionMode", "NonIndexed");
-    default_to(spec, "suspend", false);
+    // Retries that are counted for each index are not counted for all.
+    let retries = if spec.contains_key("backoffLimitPerIndex") { i32::MAX } else { 6 };
+    let replaced = if spec.contains_key("podFailurePolicy") { "Failed" } else { "TerminatingOrFailed" };
+    default_to(spec, "backoffLimit", retries);
+    default_text(spec, "podReplacementPolicy", replaced);
+    fill(spec, JOB);
+    let labels = spec["template"]["metadata"]["labels"].clone();
+    if labels.is_object() {
+        default_map(map_at(object, "metadata"), "labels", &labels);
+    }
 }
+
+static JOB: &[Row] = &[
+    Row("parallelism", Fill::Number(1)),
+    Row("completionMode", Fill::Text("NonIndexed")),
+    Row("suspend", Fill::Flag(false)),
+    Row("manualSelector", Fill::Flag(false)),
+    Row(
+        "podFailurePolicy",
+        Fill::Within(&[Row(
+            "rules",
+            Fill::Each(&[Row("onPodConditions", Fill::Each(&[Row("status", Fill::Text("True"))]))]),
+        )]),
+    ),
+];
 
 pub fn cron_job(spec: &mut Spec) {
     default_text(spec, "concurrencyPolicy", "Allow");
     default_to(spec, "suspend", false);
     default_to(spec, "successfulJobsHistoryLimit", 3);
     default_to(spec, "failedJobsHistoryLimit", 1);
-    inside(spec, "jobTemplate", |job| {
-        inside(job, "spec", template);
-    });
+    let job = as_map(spec.entry("jobTemplate").or_insert_with(|| json!({})));
+    template(as_map(job.entry("spec").or_insert_with(|| json!({}))));
 }

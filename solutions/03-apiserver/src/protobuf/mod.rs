@@ -1,17 +1,15 @@
 //! Bodies in protobuf. Since 1.32 `kubectl create`, `auth can-i` and others send nothing else.
 //!
-//! Decoding is driven by a table of field numbers (`schema.txt`), so that the result is the same
-//! dynamic object that a JSON body gives, and everything after it is one path. Answers are JSON:
-//! every client takes that.
+//! Decoding is driven by the table of [`types`], so that the result is the same dynamic object that
+//! a JSON body gives, and everything after it is one path. Answers are JSON: every client takes that.
 
 mod wire;
 
 use crate::status::ApiError;
+use crate::types::{self, Field, Message, Shape, Type};
 use base64::Engine;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
-use std::sync::OnceLock;
 use wire::{Reader, Wire};
 
 /// The four bytes before every Kubernetes message.
@@ -20,71 +18,6 @@ const MAGIC: &[u8] = b"k8s\0";
 const MAX_DEPTH: usize = 40;
 
 pub const CONTENT_TYPE: &str = "application/vnd.kubernetes.protobuf";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
-    Text,
-    Integer,
-    Truth,
-    Bytes,
-    Float,
-    Quantity,
-    IntOrString,
-    Time,
-    MicroTime,
-    Raw,
-    Message(&'static str),
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Field {
-    name: &'static str,
-    of: Type,
-    repeated: bool,
-    map: bool,
-    inlined: bool,
-    pointer: bool,
-}
-
-type Schema = HashMap<&'static str, HashMap<u32, Field>>;
-
-fn schema() -> &'static Schema {
-    static SCHEMA: OnceLock<Schema> = OnceLock::new();
-    SCHEMA.get_or_init(|| {
-        let lines = include_str!("schema.txt").lines().filter(|line| !line.starts_with('#'));
-        lines
-            .filter_map(|line| {
-                let mut words = line.split(' ');
-                Some((words.next()?, words.filter_map(field).collect()))
-            })
-            .collect()
-    })
-}
-
-/// One `name=number:type` of the table.
-fn field(text: &'static str) -> Option<(u32, Field)> {
-    let (name, rest) = text.split_once('=')?;
-    let (number, of) = rest.split_once(':')?;
-    let pointer = of.ends_with('!');
-    let of = of.trim_end_matches('!');
-    let bare = of.trim_start_matches(['*', '{', '+']);
-    let of_type = match bare {
-        "s" => Type::Text,
-        "i" => Type::Integer,
-        "b" => Type::Truth,
-        "y" => Type::Bytes,
-        "d" => Type::Float,
-        "Q" => Type::Quantity,
-        "I" => Type::IntOrString,
-        "T" => Type::Time,
-        "U" => Type::MicroTime,
-        "R" => Type::Raw,
-        message => Type::Message(message),
-    };
-    let is = |mark: char| of.starts_with(mark);
-    let field = Field { name, of: of_type, repeated: is('*'), map: is('{'), inlined: is('+'), pointer };
-    Some((number.parse().ok()?, field))
-}
 
 fn malformed(why: &str) -> ApiError {
     ApiError::bad_request(format!("the body of the request is not valid protobuf: {why}"))
@@ -116,12 +49,7 @@ pub fn decode(body: &[u8]) -> Result<Value, ApiError> {
         }
     }
     let (group, short) = version.split_once('/').unwrap_or(("", &version));
-    let package = if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) };
-    let name = match kind.as_str() {
-        "DeleteOptions" => "meta.v1.DeleteOptions".to_string(),
-        kind => format!("{package}.{short}.{kind}"),
-    };
-    let Some((name, _)) = schema().get_key_value(name.as_str()) else {
+    let Some(found) = types::of_kind(group, short, &kind) else {
         return Err(ApiError::unsupported_media_type(format!(
             "protobuf bodies of {kind} in version \"{version}\" are not read; send application/json"
         )));
@@ -129,45 +57,54 @@ pub fn decode(body: &[u8]) -> Result<Value, ApiError> {
     let mut out = Map::new();
     out.insert("kind".into(), json!(kind));
     out.insert("apiVersion".into(), json!(version));
-    message(name, raw, &mut out, 0)?;
+    message(found, raw, &mut out, 0)?;
     Ok(Value::Object(out))
 }
 
 /// Read the fields of a message into `out`.
-fn message(name: &str, bytes: &[u8], out: &mut Map<String, Value>, depth: usize) -> Result<(), ApiError> {
+fn message(
+    message_type: &Message,
+    bytes: &[u8],
+    out: &mut Map<String, Value>,
+    depth: usize,
+) -> Result<(), ApiError> {
     if depth > MAX_DEPTH {
         return Err(malformed("it is nested too deeply"));
     }
-    let fields = schema().get(name).ok_or_else(|| malformed("it has a message of no known type"))?;
     let mut reader = Reader::new(bytes);
     while let Some((number, wire)) = reader.next().map_err(malformed)? {
         // Fields of later versions are passed over, as protobuf means it.
-        let Some(field) = fields.get(&number) else { continue };
-        if field.inlined {
-            if let (Type::Message(inner), Wire::Bytes(bytes)) = (field.of, wire) {
-                message(inner, bytes, out, depth + 1)?;
+        let Some(field) = message_type.by_number(number) else { continue };
+        match field.shape {
+            Shape::Inlined => {
+                if let (Type::Message(inner), Wire::Bytes(bytes)) = (field.of, wire) {
+                    message(known(inner)?, bytes, out, depth + 1)?;
+                }
             }
-        } else if field.map {
-            let (key, value) = entry(field, wire, depth)?;
-            let map = out.entry(field.name).or_insert_with(|| json!({}));
-            crate::meta::as_map(map).insert(key, value);
-        } else if field.repeated {
-            let values = match (field.of, wire) {
-                // Numbers may come packed.
-                (Type::Integer, Wire::Bytes(bytes)) => packed(bytes)?,
-                (_, wire) => vec![value(field.of, wire, depth)?],
-            };
-            if let Value::Array(list) = out.entry(field.name).or_insert_with(|| json!([])) {
-                list.extend(values);
+            Shape::Map => {
+                let (key, value) = entry(field, wire, depth)?;
+                let map = out.entry(field.name).or_insert_with(|| json!({}));
+                crate::meta::as_map(map).insert(key, value);
             }
-        } else {
-            let value = value(field.of, wire, depth)?;
-            // In Go a zero that is no pointer cannot be told from nothing, and JSON leaves it out.
-            let zero = value.is_null()
-                || value == json!("")
-                || (!field.pointer && (value == json!(0) || value == json!(false)));
-            if !zero {
-                out.insert(field.name.into(), value);
+            Shape::List => {
+                let values = match (field.of, wire) {
+                    // Numbers may come packed.
+                    (Type::Int32 | Type::Int64, Wire::Bytes(bytes)) => packed(bytes)?,
+                    (_, wire) => vec![value(field.of, wire, depth)?],
+                };
+                if let Value::Array(list) = out.entry(field.name).or_insert_with(|| json!([])) {
+                    list.extend(values);
+                }
+            }
+            Shape::One => {
+                let value = value(field.of, wire, depth)?;
+                // A zero that is no pointer in Go cannot be told from nothing, and most of them JSON omits.
+                // A struct is always written.
+                let omits = !field.keeps_zero() && field.of != Type::IntOrString;
+                let zero = omits && [json!(""), json!(0), json!(false)].contains(&value);
+                if !zero && !value.is_null() {
+                    out.insert(field.name.into(), value);
+                }
             }
         }
     }
@@ -194,6 +131,7 @@ fn empty(of: Type) -> Value {
     match of {
         Type::Text | Type::Bytes => json!(""),
         Type::Quantity => json!("0"),
+        Type::Message(_) => json!({}),
         _ => Value::Null,
     }
 }
@@ -212,7 +150,7 @@ fn text(bytes: &[u8]) -> Result<String, ApiError> {
 
 fn value(of: Type, wire: Wire<'_>, depth: usize) -> Result<Value, ApiError> {
     Ok(match (of, wire) {
-        (Type::Integer, Wire::Varint(number)) => json!(number as i64),
+        (Type::Int32 | Type::Int64, Wire::Varint(number)) => json!(number as i64),
         (Type::Truth, Wire::Varint(number)) => json!(number != 0),
         (Type::Float, Wire::Fixed(bits)) => json!(f64::from_bits(bits)),
         (Type::Text, Wire::Bytes(bytes)) => json!(text(bytes)?),
@@ -233,15 +171,27 @@ fn value(of: Type, wire: Wire<'_>, depth: usize) -> Result<Value, ApiError> {
         },
         (Type::Message(name), Wire::Bytes(bytes)) => {
             let mut out = Map::new();
-            message(name, bytes, &mut out, depth + 1)?;
-            // The values of a user's "extra" are lists, wrapped because a map cannot hold them bare.
-            match name.ends_with(".ExtraValue") {
-                true => out.shift_remove("items").unwrap_or_else(|| json!([])),
-                false => Value::Object(out),
-            }
+            message(known(name)?, bytes, &mut out, depth + 1)?;
+            Value::Object(out)
         }
+        (Type::Union(name), Wire::Bytes(bytes)) => union(known(name)?, bytes, depth)?,
         _ => return Err(malformed("a field has another type than it should")),
     })
+}
+
+fn known(name: &str) -> Result<&'static Message, ApiError> {
+    types::message(name).ok_or_else(|| malformed("it has a message of no known type"))
+}
+
+/// What JSON writes bare: the schema if there is one, else what the other field holds, be it nothing.
+fn union(wrapper: &Message, bytes: &[u8], depth: usize) -> Result<Value, ApiError> {
+    let mut out = Map::new();
+    message(wrapper, bytes, &mut out, depth + 1)?;
+    let Some(other) = wrapper.fields.iter().find(|field| field.name != "schema") else {
+        return Ok(Value::Null);
+    };
+    let empty = if other.shape == Shape::List { json!([]) } else { json!(false) };
+    Ok(out.shift_remove("schema").or_else(|| out.shift_remove(other.name)).unwrap_or(empty))
 }
 
 /// The few fields of one of the special messages.
@@ -285,19 +235,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_message_that_a_field_names_is_in_the_table() {
-        for (message, fields) in schema() {
-            for field in fields.values() {
-                if let Type::Message(inner) = field.of {
-                    assert!(schema().contains_key(inner), "{message}.{}: {inner}", field.name);
-                }
-            }
-        }
-    }
-
-    #[test]
     fn every_kind_that_is_served_can_be_read() {
-        for resource in objects::resources::all() {
+        for resource in objects::resources::served() {
             let (version, kind) = (resource.api_version(), resource.kind);
             let meta =
                 [&[10, version.len() as u8], version.as_bytes(), &[18, kind.len() as u8], kind.as_bytes()]

@@ -1,41 +1,23 @@
 //! Nodes, namespaces, configuration, events and the rest of the cluster's furniture.
 
 use super::{
-    AGE, Column, NAME, Printer, age, count, items, joined, name, number, or_none, str_of, text, time, wide,
+    AGE, Cell, Column, NAME, count, items, length, made, number, or_none, str_of, text, text_or, time,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-pub const NODE: Printer = Printer {
-    columns: &[
-        NAME,
-        text("Status"),
-        text("Roles"),
-        AGE,
-        text("Version"),
-        wide("Internal-IP"),
-        wide("External-IP"),
-        wide("OS-Image"),
-        wide("Kernel-Version"),
-        wide("Container-Runtime"),
-    ],
-    cells: |n, now| {
-        let info = &n["status"]["nodeInfo"];
-        let unknown = |text: &str| json!(if text.is_empty() { "<unknown>" } else { text });
-        vec![
-            name(n),
-            json!(node_status(n)),
-            or_none(roles(n)),
-            age(n, now),
-            json!(str_of(info, "kubeletVersion")),
-            or_none(address(n, "InternalIP")),
-            or_none(address(n, "ExternalIP")),
-            unknown(str_of(info, "osImage")),
-            unknown(str_of(info, "kernelVersion")),
-            unknown(str_of(info, "containerRuntimeVersion")),
-        ]
-    },
-};
+pub const NODE: &[Column] = &[
+    NAME,
+    made("Status", |n, _| json!(node_status(n))),
+    made("Roles", |n, _| or_none(roles(n))),
+    AGE,
+    text("Version", "/status/nodeInfo/kubeletVersion"),
+    made("Internal-IP", |n, _| or_none(address(n, "InternalIP"))).wide(),
+    made("External-IP", |n, _| or_none(address(n, "ExternalIP"))).wide(),
+    text_or("OS-Image", "/status/nodeInfo/osImage", "<unknown>").wide(),
+    text_or("Kernel-Version", "/status/nodeInfo/kernelVersion", "<unknown>").wide(),
+    text_or("Container-Runtime", "/status/nodeInfo/containerRuntimeVersion", "<unknown>").wide(),
+];
 
 fn node_status(node: &Value) -> String {
     let ready = items(&node["status"], "conditions").find(|c| c["type"] == "Ready");
@@ -65,79 +47,140 @@ fn address<'n>(node: &'n Value, kind: &str) -> &'n str {
     found.map(|a| str_of(a, "address")).unwrap_or_default()
 }
 
-pub const NAMESPACE: Printer = Printer {
-    columns: &[NAME, text("Status"), AGE],
-    cells: |n, now| vec![name(n), json!(str_of(&n["status"], "phase")), age(n, now)],
-};
+pub const NAMESPACE: &[Column] = &[NAME, text("Status", "/status/phase"), AGE];
 
-fn entries(value: &Value) -> usize {
-    value.as_object().map_or(0, |map| map.len())
+pub const COMPONENT_STATUS: &[Column] = &[
+    NAME,
+    made("Status", |c, _| {
+        json!(match healthy(c) {
+            None => "Unknown",
+            Some(condition) if condition["status"] == "True" => "Healthy",
+            Some(_) => "Unhealthy",
+        })
+    }),
+    made("Message", |c, _| json!(healthy(c).map_or("", |condition| str_of(condition, "message")))),
+    made("Error", |c, _| json!(healthy(c).map_or("", |condition| str_of(condition, "error")))),
+];
+
+fn healthy(component: &Value) -> Option<&Value> {
+    items(component, "conditions").find(|condition| condition["type"] == "Healthy")
 }
 
-pub const CONFIG_MAP: Printer = Printer {
-    columns: &[NAME, number("Data"), AGE],
-    cells: |c, now| vec![name(c), json!(entries(&c["data"]) + entries(&c["binaryData"])), age(c, now)],
-};
+pub const CONFIG_MAP: &[Column] =
+    &[NAME, made("Data", |c, _| json!(length(&c["data"]) + length(&c["binaryData"]))), AGE];
 
-pub const SECRET: Printer = Printer {
-    columns: &[NAME, text("Type"), number("Data"), AGE],
-    cells: |s, now| vec![name(s), json!(str_of(s, "type")), json!(entries(&s["data"])), age(s, now)],
-};
+pub const SECRET: &[Column] =
+    &[NAME, text("Type", "/type"), Column::new("Data", "string", Cell::Length("/data")), AGE];
 
-pub const SERVICE_ACCOUNT: Printer = Printer {
-    columns: &[NAME, number("Secrets"), AGE],
-    cells: |s, now| vec![name(s), json!(items(s, "secrets").len()), age(s, now)],
-};
+pub const SERVICE_ACCOUNT: &[Column] =
+    &[NAME, Column::new("Secrets", "string", Cell::Length("/secrets")), AGE];
 
-pub const LEASE: Printer = Printer {
-    columns: &[NAME, text("Holder"), AGE],
-    cells: |l, now| vec![name(l), json!(str_of(&l["spec"], "holderIdentity")), age(l, now)],
-};
+pub const LEASE: &[Column] = &[NAME, text("Holder", "/spec/holderIdentity"), AGE];
 
-pub const EVENT: Printer = Printer {
-    columns: &[
-        text("Last Seen"),
-        text("Type"),
-        text("Reason"),
-        text("Object"),
-        wide("Subobject"),
-        wide("Source"),
-        text("Message"),
-        wide("First Seen"),
-        Column { name: "Count", kind: "integer", format: "", priority: 1 },
-        Column { name: "Name", kind: "string", format: "name", priority: 1 },
-    ],
-    cells: |e, now| {
-        let first = if e["firstTimestamp"].is_null() { &e["eventTime"] } else { &e["firstTimestamp"] };
-        let series = &e["series"];
-        let last = match (&series["lastObservedTime"], &e["lastTimestamp"]) {
-            (Value::Null, Value::Null) => first,
-            (Value::Null, last) => last,
-            (last, _) => last,
-        };
-        let times = match (series["count"].as_i64(), count(&e["count"])) {
-            (Some(n), _) => n,
-            (None, n) => n.max(1),
-        };
+pub const RUNTIME_CLASS: &[Column] = &[NAME, text("Handler", "/handler"), AGE];
+
+pub const PRIORITY_CLASS: &[Column] = &[
+    NAME,
+    number("Value", "/value"),
+    Column::new("Global-Default", "boolean", Cell::Truth("/globalDefault", false)),
+    AGE,
+    text("PreemptionPolicy", "/preemptionPolicy"),
+];
+
+pub const RESOURCE_QUOTA: &[Column] =
+    &[NAME, made("Request", |q, _| json!(quota(q, false))), made("Limit", |q, _| json!(quota(q, true))), AGE];
+
+/// `NAME: USED/HARD` of the limits, or of all the others.
+fn quota(quota: &Value, limits: bool) -> String {
+    let status = &quota["status"];
+    let hard = status["hard"].as_object().into_iter().flatten();
+    let mut list: Vec<String> = hard
+        .filter(|(name, _)| name.starts_with("limits.") == limits)
+        .map(|(name, hard)| {
+            let used = status["used"][name].as_str().unwrap_or("0");
+            format!("{name}: {used}/{}", hard.as_str().unwrap_or("0"))
+        })
+        .collect();
+    list.sort();
+    list.join(", ")
+}
+
+pub const CERTIFICATE_SIGNING_REQUEST: &[Column] = &[
+    NAME,
+    AGE,
+    text_or("SignerName", "/spec/signerName", "<none>"),
+    text("Requestor", "/spec/username"),
+    made("RequestedDuration", |c, _| match c["spec"]["expirationSeconds"].as_i64() {
+        Some(seconds) => json!(time::human(seconds)),
+        None => json!("<none>"),
+    }),
+    made("Condition", |c, _| json!(decision(c))),
+];
+
+fn decision(request: &Value) -> String {
+    let is = |kind: &str| items(&request["status"], "conditions").any(|c| c["type"] == kind);
+    let word = match () {
+        () if is("Denied") => "Denied",
+        () if is("Approved") => "Approved",
+        () => "Pending",
+    };
+    let failed = if is("Failed") { ",Failed" } else { "" };
+    let issued = if str_of(&request["status"], "certificate").is_empty() { "" } else { ",Issued" };
+    format!("{word}{failed}{issued}")
+}
+
+pub const ROLE_BINDING: &[Column] = &[
+    NAME,
+    made("Role", |b, _| {
+        json!(format!("{}/{}", str_of(&b["roleRef"], "kind"), str_of(&b["roleRef"], "name")))
+    }),
+    AGE,
+    made("Users", |b, _| subjects(b, "User")).wide(),
+    made("Groups", |b, _| subjects(b, "Group")).wide(),
+    made("ServiceAccounts", |b, _| subjects(b, "ServiceAccount")).wide(),
+];
+
+fn subjects(binding: &Value, kind: &str) -> Value {
+    let subjects = items(binding, "subjects").filter(|s| s["kind"] == kind);
+    let show = |s: &Value| match kind {
+        "ServiceAccount" => format!("{}/{}", str_of(s, "namespace"), str_of(s, "name")),
+        _ => str_of(s, "name").to_string(),
+    };
+    json!(subjects.map(show).collect::<Vec<_>>().join(", "))
+}
+
+pub const EVENT: &[Column] = &[
+    made("Last Seen", |e, now| {
+        let series = &e["series"]["lastObservedTime"];
+        let last = [series, &e["lastTimestamp"]].into_iter().find(|time| !time.is_null());
+        json!(time::since(last.unwrap_or(first_seen(e)), now))
+    }),
+    text("Type", "/type"),
+    text("Reason", "/reason"),
+    made("Object", |e, _| {
         let about = &e["involvedObject"];
-        let object = match str_of(about, "name") {
-            "" => str_of(about, "kind").to_lowercase(),
-            name => format!("{}/{name}", str_of(about, "kind").to_lowercase()),
-        };
-        vec![
-            json!(time::since(last, now)),
-            json!(str_of(e, "type")),
-            json!(str_of(e, "reason")),
-            json!(object),
-            json!(str_of(about, "fieldPath")),
-            json!(event_source(e)),
-            json!(str_of(e, "message").trim()),
-            json!(time::since(first, now)),
-            json!(times),
-            name(e),
-        ]
-    },
-};
+        let kind = str_of(about, "kind").to_lowercase();
+        match str_of(about, "name") {
+            "" => json!(kind),
+            name => json!(format!("{kind}/{name}")),
+        }
+    }),
+    text("Subobject", "/involvedObject/fieldPath").wide(),
+    made("Source", |e, _| json!(event_source(e))).wide(),
+    made("Message", |e, _| json!(str_of(e, "message").trim())),
+    made("First Seen", |e, now| json!(time::since(first_seen(e), now))).wide(),
+    made("Count", |e, _| match e["series"]["count"].as_i64() {
+        Some(times) => json!(times),
+        // One event needs no count.
+        None => json!(count(&e["count"]).max(1)),
+    })
+    .wide(),
+    NAME.wide(),
+];
+
+fn first_seen(event: &Value) -> &Value {
+    if event["firstTimestamp"].is_null() { &event["eventTime"] } else { &event["firstTimestamp"] }
+}
 
 fn event_source(event: &Value) -> String {
     let source = &event["source"];
@@ -149,137 +192,5 @@ fn event_source(event: &Value) -> String {
         ("", instance) => instance,
         (host, _) => host,
     };
-    joined([component, host].into_iter().filter(|t| !t.is_empty())).replace(',', ", ")
+    if host.is_empty() { component.to_string() } else { format!("{component}, {host}") }
 }
-
-fn access_modes(value: &Value) -> String {
-    joined(value.as_array().into_iter().flatten().map(|mode| match mode.as_str().unwrap_or_default() {
-        "ReadWriteOnce" => "RWO",
-        "ReadOnlyMany" => "ROX",
-        "ReadWriteMany" => "RWX",
-        "ReadWriteOncePod" => "RWOP",
-        other => other,
-    }))
-}
-
-pub const PERSISTENT_VOLUME: Printer = Printer {
-    columns: &[
-        NAME,
-        text("Capacity"),
-        text("Access Modes"),
-        text("Reclaim Policy"),
-        text("Status"),
-        text("Claim"),
-        text("StorageClass"),
-        text("VolumeAttributesClass"),
-        text("Reason"),
-        AGE,
-        wide("VolumeMode"),
-    ],
-    cells: |p, now| {
-        let (spec, status) = (&p["spec"], &p["status"]);
-        let claim = &spec["claimRef"];
-        let claim = match claim.is_object() {
-            true => format!("{}/{}", str_of(claim, "namespace"), str_of(claim, "name")),
-            false => String::new(),
-        };
-        let class = str_of(spec, "volumeAttributesClassName");
-        vec![
-            name(p),
-            json!(str_of(&spec["capacity"], "storage")),
-            json!(access_modes(&spec["accessModes"])),
-            json!(str_of(spec, "persistentVolumeReclaimPolicy")),
-            json!(if super::meta::is_deleting(p) { "Terminating" } else { str_of(status, "phase") }),
-            json!(claim),
-            json!(str_of(spec, "storageClassName")),
-            json!(if class.is_empty() { "<unset>" } else { class }),
-            json!(str_of(status, "reason")),
-            age(p, now),
-            json!(str_of(spec, "volumeMode")),
-        ]
-    },
-};
-
-pub const PERSISTENT_VOLUME_CLAIM: Printer = Printer {
-    columns: &[
-        NAME,
-        text("Status"),
-        text("Volume"),
-        text("Capacity"),
-        text("Access Modes"),
-        text("StorageClass"),
-        text("VolumeAttributesClass"),
-        AGE,
-        wide("VolumeMode"),
-    ],
-    cells: |p, now| {
-        let (spec, status) = (&p["spec"], &p["status"]);
-        let class = str_of(spec, "volumeAttributesClassName");
-        vec![
-            name(p),
-            json!(if super::meta::is_deleting(p) { "Terminating" } else { str_of(status, "phase") }),
-            json!(str_of(spec, "volumeName")),
-            json!(str_of(&status["capacity"], "storage")),
-            json!(access_modes(&status["accessModes"])),
-            json!(str_of(spec, "storageClassName")),
-            json!(if class.is_empty() { "<unset>" } else { class }),
-            age(p, now),
-            json!(str_of(spec, "volumeMode")),
-        ]
-    },
-};
-
-pub const STORAGE_CLASS: Printer = Printer {
-    columns: &[
-        NAME,
-        text("Provisioner"),
-        text("ReclaimPolicy"),
-        text("VolumeBindingMode"),
-        text("AllowVolumeExpansion"),
-        AGE,
-    ],
-    cells: |s, now| {
-        let or = |text: &str, default: &str| json!(if text.is_empty() { default } else { text });
-        let default = s["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true";
-        let shown = str_of(&s["metadata"], "name");
-        vec![
-            json!(if default { format!("{shown} (default)") } else { shown.to_string() }),
-            json!(str_of(s, "provisioner")),
-            or(str_of(s, "reclaimPolicy"), "Delete"),
-            or(str_of(s, "volumeBindingMode"), "Immediate"),
-            json!(s["allowVolumeExpansion"] == true),
-            age(s, now),
-        ]
-    },
-};
-
-pub const PRIORITY_CLASS: Printer = Printer {
-    columns: &[NAME, number("Value"), text("Global-Default"), AGE, text("PreemptionPolicy")],
-    cells: |p, now| {
-        let policy = str_of(p, "preemptionPolicy");
-        let policy = if policy.is_empty() { "PreemptLowerPriority" } else { policy };
-        vec![
-            name(p),
-            json!(count(&p["value"])),
-            json!(p["globalDefault"] == true),
-            age(p, now),
-            json!(policy),
-        ]
-    },
-};
-
-pub const ROLE_BINDING: Printer = Printer {
-    columns: &[NAME, text("Role"), AGE, wide("Users"), wide("Groups"), wide("ServiceAccounts")],
-    cells: |b, now| {
-        let role = format!("{}/{}", str_of(&b["roleRef"], "kind"), str_of(&b["roleRef"], "name"));
-        let of = |kind: &str| {
-            let subjects = items(b, "subjects").filter(|s| s["kind"] == kind);
-            let show = |s: &Value| match kind {
-                "ServiceAccount" => format!("{}/{}", str_of(s, "namespace"), str_of(s, "name")),
-                _ => str_of(s, "name").to_string(),
-            };
-            json!(subjects.map(show).collect::<Vec<_>>().join(", "))
-        };
-        vec![name(b), json!(role), age(b, now), of("User"), of("Group"), of("ServiceAccount")]
-    },
-};

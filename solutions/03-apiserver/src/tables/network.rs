@@ -1,36 +1,19 @@
 //! Services, what is behind them, and what leads to them.
 
-use super::{AGE, NAME, Printer, age, items, joined, name, or_none, str_of, text, wide};
+use super::workloads::selector_of;
+use super::{AGE, Column, NAME, items, joined, made, or_none, pairs, some_of, str_of, text, text_or};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
-pub const SERVICE: Printer = Printer {
-    columns: &[
-        NAME,
-        text("Type"),
-        text("Cluster-IP"),
-        text("External-IP"),
-        text("Port(s)"),
-        AGE,
-        wide("Selector"),
-    ],
-    cells: |s, now| {
-        let spec = &s["spec"];
-        vec![
-            name(s),
-            spec["type"].clone(),
-            or_none(str_of(spec, "clusterIP")),
-            json!(external_ip(s)),
-            or_none(service_ports(spec)),
-            age(s, now),
-            or_none(pairs(&spec["selector"])),
-        ]
-    },
-};
-
-fn pairs(map: &Value) -> String {
-    let pairs = map.as_object().into_iter().flatten();
-    pairs.map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default())).collect::<Vec<_>>().join(",")
-}
+pub const SERVICE: &[Column] = &[
+    NAME,
+    text("Type", "/spec/type"),
+    text_or("Cluster-IP", "/spec/clusterIP", "<none>"),
+    made("External-IP", |s, _| json!(external_ip(s))),
+    made("Port(s)", |s, _| or_none(service_ports(&s["spec"]))),
+    AGE,
+    made("Selector", |s, _| or_none(pairs(&s["spec"]["selector"]))).wide(),
+];
 
 fn external_ip(service: &Value) -> String {
     let spec = &service["spec"];
@@ -38,17 +21,24 @@ fn external_ip(service: &Value) -> String {
     match str_of(spec, "type") {
         "ExternalName" => str_of(spec, "externalName").to_string(),
         "LoadBalancer" => {
-            let ingress = items(&service["status"]["loadBalancer"], "ingress");
-            let given =
-                joined(ingress.map(|i| {
-                    if str_of(i, "ip").is_empty() { str_of(i, "hostname") } else { str_of(i, "ip") }
-                }));
+            let given = given_addresses(service);
             let all: Vec<String> = [given, ips].into_iter().filter(|t| !t.is_empty()).collect();
             if all.is_empty() { "<pending>".into() } else { all.join(",") }
         }
         _ if ips.is_empty() => "<none>".into(),
         _ => ips,
     }
+}
+
+/// What a load balancer was given, in order.
+fn given_addresses(object: &Value) -> String {
+    let ingress = items(&object["status"]["loadBalancer"], "ingress");
+    let one = |i: &Value| match str_of(i, "ip") {
+        "" => str_of(i, "hostname").to_string(),
+        ip => ip.to_string(),
+    };
+    let all: BTreeSet<String> = ingress.map(one).filter(|address| !address.is_empty()).collect();
+    all.into_iter().collect::<Vec<_>>().join(",")
 }
 
 /// `80/TCP`, or `80:30080/TCP` with a node port.
@@ -60,88 +50,71 @@ fn service_ports(spec: &Value) -> String {
     items(spec, "ports").map(print).collect::<Vec<_>>().join(",")
 }
 
-/// The first three, and how many more there are.
-fn some_of(list: Vec<String>, nothing: &str) -> Value {
-    match list.len() {
-        0 => json!(nothing),
-        n if n > 3 => json!(format!("{} + {} more...", list[..3].join(","), n - 3)),
-        _ => json!(list.join(",")),
+pub const ENDPOINTS: &[Column] = &[NAME, made("Endpoints", |e, _| some_of(addresses(e), "<none>")), AGE];
+
+fn addresses(endpoints: &Value) -> Vec<String> {
+    let mut list = Vec::new();
+    for subset in items(endpoints, "subsets") {
+        let addresses = || items(subset, "addresses").map(|a| str_of(a, "ip"));
+        if items(subset, "ports").len() == 0 {
+            list.extend(addresses().map(str::to_string));
+        }
+        for port in items(subset, "ports") {
+            let joined = |ip: &str| match ip.contains(':') {
+                true => format!("[{ip}]:{}", port["port"]),
+                false => format!("{ip}:{}", port["port"]),
+            };
+            list.extend(addresses().map(joined));
+        }
     }
+    list
 }
 
-pub const ENDPOINTS: Printer = Printer {
-    columns: &[NAME, text("Endpoints"), AGE],
-    cells: |e, now| {
-        let mut list = Vec::new();
-        for subset in items(e, "subsets") {
-            let addresses = || items(subset, "addresses").map(|a| str_of(a, "ip"));
-            if items(subset, "ports").len() == 0 {
-                list.extend(addresses().map(str::to_string));
-            }
-            for port in items(subset, "ports") {
-                list.extend(addresses().map(|ip| format!("{ip}:{}", port["port"])));
-            }
-        }
-        vec![name(e), some_of(list, "<none>"), age(e, now)]
-    },
-};
-
-pub const ENDPOINT_SLICE: Printer = Printer {
-    columns: &[NAME, text("AddressType"), text("Ports"), text("Endpoints"), AGE],
-    cells: |e, now| {
-        let ports =
-            items(e, "ports").map(|p| p["port"].as_i64().map_or("*".into(), |p| p.to_string())).collect();
+pub const ENDPOINT_SLICE: &[Column] = &[
+    NAME,
+    text("AddressType", "/addressType"),
+    made("Ports", |e, _| {
+        let ports = items(e, "ports").map(|p| match (p["port"].as_i64(), p["name"].as_str()) {
+            (Some(port), _) => port.to_string(),
+            (None, name) => name.unwrap_or("*").to_string(),
+        });
+        some_of(ports.collect(), "<unset>")
+    }),
+    made("Endpoints", |e, _| {
         let addresses = items(e, "endpoints").flat_map(|e| items(e, "addresses"));
-        let addresses = addresses.filter_map(Value::as_str).map(str::to_string).collect();
-        vec![
-            name(e),
-            e["addressType"].clone(),
-            some_of(ports, "<unset>"),
-            some_of(addresses, "<unset>"),
-            age(e, now),
-        ]
-    },
-};
+        some_of(addresses.filter_map(Value::as_str).map(str::to_string).collect(), "<unset>")
+    }),
+    AGE,
+];
 
-pub const INGRESS: Printer = Printer {
-    columns: &[NAME, text("Class"), text("Hosts"), text("Address"), text("Ports"), AGE],
-    cells: |i, now| {
-        let hosts = joined(items(&i["spec"], "rules").map(|r| str_of(r, "host")).filter(|h| !h.is_empty()));
-        let ingress = items(&i["status"]["loadBalancer"], "ingress");
-        let address = joined(
-            ingress.map(|i| if str_of(i, "ip").is_empty() { str_of(i, "hostname") } else { str_of(i, "ip") }),
-        );
-        let ports = if items(&i["spec"], "tls").len() > 0 { "80, 443" } else { "80" };
-        let hosts = if hosts.is_empty() { "*".to_string() } else { hosts };
-        vec![
-            name(i),
-            or_none(str_of(&i["spec"], "ingressClassName")),
-            json!(hosts),
-            json!(address),
-            json!(ports),
-            age(i, now),
-        ]
-    },
-};
+pub const INGRESS: &[Column] = &[
+    NAME,
+    text_or("Class", "/spec/ingressClassName", "<none>"),
+    made("Hosts", |i, _| {
+        let hosts = items(&i["spec"], "rules").map(|rule| str_of(rule, "host")).filter(|h| !h.is_empty());
+        some_of(hosts.map(str::to_string).collect(), "*")
+    }),
+    made("Address", |i, _| json!(given_addresses(i))),
+    made("Ports", |i, _| json!(if items(&i["spec"], "tls").len() > 0 { "80, 443" } else { "80" })),
+    AGE,
+];
 
-pub const INGRESS_CLASS: Printer = Printer {
-    columns: &[NAME, text("Controller"), text("Parameters"), AGE],
-    cells: |c, now| {
+pub const INGRESS_CLASS: &[Column] = &[
+    NAME,
+    text("Controller", "/spec/controller"),
+    made("Parameters", |c, _| {
         let parameters = &c["spec"]["parameters"];
-        let text = if parameters.is_object() {
-            let group = match str_of(parameters, "apiGroup") {
-                "" => String::new(),
-                group => format!(".{group}"),
-            };
-            format!("{}{group}/{}", str_of(parameters, "kind"), str_of(parameters, "name"))
-        } else {
-            String::new()
+        if !parameters.is_object() {
+            return json!("<none>");
+        }
+        let group = match str_of(parameters, "apiGroup") {
+            "" => String::new(),
+            group => format!(".{group}"),
         };
-        vec![name(c), json!(str_of(&c["spec"], "controller")), or_none(text), age(c, now)]
-    },
-};
+        json!(format!("{}{group}/{}", str_of(parameters, "kind"), str_of(parameters, "name")))
+    }),
+    AGE,
+];
 
-pub const NETWORK_POLICY: Printer = Printer {
-    columns: &[NAME, text("Pod-Selector"), AGE],
-    cells: |n, now| vec![name(n), or_none(pairs(&n["spec"]["podSelector"]["matchLabels"])), age(n, now)],
-};
+pub const NETWORK_POLICY: &[Column] =
+    &[NAME, made("Pod-Selector", |n, _| or_none(selector_of(&n["spec"]["podSelector"]))), AGE];

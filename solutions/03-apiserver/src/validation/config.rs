@@ -1,105 +1,124 @@
-//! ConfigMaps, Secrets, Nodes and Events.
+//! ConfigMaps and Secrets.
 
+use super::at::At;
+use super::rules::{Change, Row, Rule, same};
+use crate::bodies;
 use crate::fields::Errors;
 use crate::names;
 use base64::Engine;
-use objects::resources::Resource;
 use serde_json::Value;
 
-const MAX_BYTES: usize = 1024 * 1024;
+const MAX_BYTES: i64 = 1024 * 1024;
 
-pub fn config_map(object: &Value, errors: &mut Errors) {
+pub static CONFIG_MAP: &[Row] = &[Row("", Rule::Code(config_map))];
+pub static SECRET: &[Row] = &[Row("data", Rule::Code(secret_data)), Row("", Rule::Code(secret_type))];
+pub static CONFIG_MAP_CHANGES: &[Change] = &[Change::Code(immutable)];
+pub static SECRET_CHANGES: &[Change] = &[Change::Immutable("type"), Change::Code(immutable)];
+
+fn config_map(object: &At<'_>, errors: &mut Errors) {
+    let (data, binary) = (object.get("data"), object.get("binaryData"));
     let mut size = 0;
-    for list in ["data", "binaryData"] {
-        for (key, value) in object[list].as_object().into_iter().flatten() {
-            keys(key, list, errors);
-            size += value.as_str().map_or(0, str::len);
-            if list == "binaryData" && object["data"].get(key).is_some() {
-                errors.invalid_text(
-                    &format!("data[{key}]"),
-                    &format!("{key:?}"),
-                    "duplicate of key present in binaryData",
-                );
+    for (key, value) in data.entries() {
+        config_key(key, &value, errors);
+        if binary.value.get(key).is_some() {
+            errors.invalid(&value.path, &Value::from(key), "duplicate of key present in binaryData");
+        }
+        size += value.text().len();
+    }
+    for (key, value) in binary.entries() {
+        config_key(key, &value, errors);
+        size += decoded(&value).map_or(value.text().len(), |bytes| bytes.len());
+    }
+    if size as i64 > MAX_BYTES {
+        errors.too_long("", MAX_BYTES);
+    }
+}
+
+fn config_key(key: &str, at: &At<'_>, errors: &mut Errors) {
+    for why in names::config_key(key) {
+        errors.invalid(&at.path, &Value::from(key), why);
+    }
+}
+
+fn decoded(at: &At<'_>) -> Option<Vec<u8>> {
+    base64::engine::general_purpose::STANDARD.decode(at.text()).ok()
+}
+
+fn secret_data(data: &At<'_>, errors: &mut Errors) {
+    let mut size = 0;
+    for (key, value) in data.entries() {
+        config_key(key, &value, errors);
+        match decoded(&value) {
+            Some(bytes) => size += bytes.len(),
+            None => value.invalid("must be base64-encoded", errors),
+        }
+    }
+    if size as i64 > MAX_BYTES {
+        errors.too_long(&data.path, MAX_BYTES);
+    }
+}
+
+/// What a secret of a known type must hold.
+fn secret_type(secret: &At<'_>, errors: &mut Errors) {
+    let data = secret.get("data");
+    let entry = |key: &str| data.entry(key);
+    match secret.get("type").text() {
+        "kubernetes.io/service-account-token" => {
+            let name = secret.at("metadata.annotations").entry("kubernetes.io/service-account.name");
+            name.require(errors);
+        }
+        "kubernetes.io/dockercfg" => json(&entry(".dockercfg"), errors),
+        "kubernetes.io/dockerconfigjson" => json(&entry(".dockerconfigjson"), errors),
+        "kubernetes.io/basic-auth" => {
+            let fields = [entry("username"), entry("password")];
+            if !fields.iter().any(At::is_set) {
+                fields.iter().for_each(|field| field.required("", errors));
             }
         }
-    }
-    if size > MAX_BYTES {
-        errors.invalid_text("", "\"\"", "Too long: must have at most 1048576 bytes");
-    }
-}
-
-pub fn secret(object: &Value, errors: &mut Errors) {
-    let mut size = 0;
-    for (key, value) in object["data"].as_object().into_iter().flatten() {
-        keys(key, "data", errors);
-        let text = value.as_str().unwrap_or_default();
-        size += text.len();
-        if base64::engine::general_purpose::STANDARD.decode(text).is_err() {
-            errors.invalid(&format!("data[{key}]"), value, "must be base64-encoded");
+        "kubernetes.io/ssh-auth" => {
+            entry("ssh-privatekey").require(errors);
         }
-    }
-    if size > MAX_BYTES * 4 / 3 {
-        errors.invalid_text("data", "\"\"", "Too long: must have at most 1048576 bytes");
-    }
-    let needs: &[&str] = match object["type"].as_str().unwrap_or_default() {
-        "kubernetes.io/tls" => &["tls.crt", "tls.key"],
-        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
-        _ => &[],
-    };
-    for key in needs {
-        if object["data"][*key].is_null() {
-            errors.required(&format!("data[{key}]"), "");
+        "kubernetes.io/tls" => {
+            for field in [entry("tls.crt"), entry("tls.key")] {
+                if !field.is_set() {
+                    field.required("", errors);
+                }
+            }
         }
-    }
-}
-
-fn keys(key: &str, list: &str, errors: &mut Errors) {
-    for why in names::config_key(key) {
-        errors.invalid(&format!("{list}[{key}]"), &Value::from(key), why);
-    }
-}
-
-pub fn node(object: &Value, errors: &mut Errors) {
-    for (i, taint) in object["spec"]["taints"].as_array().into_iter().flatten().enumerate() {
-        let at = format!("spec.taints[{i}]");
-        for why in names::qualified(taint["key"].as_str().unwrap_or_default()) {
-            errors.invalid(&format!("{at}.key"), &taint["key"], why);
-        }
-        for why in names::label_value(taint["value"].as_str().unwrap_or_default()) {
-            errors.invalid(&format!("{at}.value"), &taint["value"], why);
-        }
-        let effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
-        if !effects.contains(&taint["effect"].as_str().unwrap_or_default()) {
-            errors.unsupported(&format!("{at}.effect"), &taint["effect"], &effects);
-        }
-    }
-}
-
-/// An event lives in the namespace of what it is about; for things without one, in `default`.
-pub fn event(object: &Value, errors: &mut Errors) {
-    let about = object["involvedObject"]["namespace"].as_str().unwrap_or_default();
-    let here = crate::meta::namespace(object);
-    let fits = if about.is_empty() { here == "default" || here == "kube-system" } else { here == about };
-    if !fits {
-        errors.invalid("involvedObject.namespace", &Value::from(about), "does not match event.namespace");
-    }
-}
-
-/// `immutable: true` means it, and a Secret keeps its type.
-pub fn update(resource: &Resource, old: &Value, new: &Value, errors: &mut Errors) {
-    match resource.kind {
-        "Secret" if old["type"] != new["type"] => errors.invalid("type", &new["type"], "field is immutable"),
         _ => {}
     }
-    if !matches!(resource.kind, "Secret" | "ConfigMap") || old["immutable"] != true {
+}
+
+fn json(at: &At<'_>, errors: &mut Errors) {
+    if !at.is_set() {
+        return at.required("", errors);
+    }
+    let Some(bytes) = decoded(at) else { return };
+    let wrong =
+        |of: &str| format!("json: cannot unmarshal {of} into Go value of type map[string]interface {{}}");
+    let why = match bodies::json(&bytes).map(|body| body.value) {
+        Ok(Value::Object(_) | Value::Null) => return,
+        Ok(Value::Array(_)) => wrong("array"),
+        Ok(Value::Bool(_)) => wrong("bool"),
+        Ok(Value::Number(_)) => wrong("number"),
+        Ok(Value::String(_)) => wrong("string"),
+        Err(why) => why,
+    };
+    errors.invalid(&at.path, &"<secret contents redacted>".into(), why);
+}
+
+/// `immutable: true` means it.
+fn immutable(old: &At<'_>, new: &At<'_>, errors: &mut Errors) {
+    if !old.get("immutable").is_true() {
         return;
     }
-    if new["immutable"] != true {
-        errors.forbidden("immutable", "field is immutable when `immutable` is set");
+    let why = "field is immutable when `immutable` is set";
+    if !new.get("immutable").is_true() {
+        new.get("immutable").forbidden(why, errors);
     }
     for list in ["data", "binaryData"] {
-        if old[list] != new[list] {
-            errors.forbidden(list, "field is immutable when `immutable` is set");
+        if !same(old.get(list).value, new.get(list).value) {
+            new.get(list).forbidden(why, errors);
         }
     }
 }

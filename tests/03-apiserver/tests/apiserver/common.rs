@@ -1,11 +1,15 @@
 //! What several steps need.
 
+use crate::heart::catalog::Catalog;
+use crate::heart::custom::Definition;
+use crate::heart::kind::Kind;
 use crate::heart::stored::Stored;
 use crate::heart::write::Context;
 use jiff::Timestamp;
 use objects::resources::{self, Resource};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 pub fn resource(kind: &str) -> &'static Resource {
     resources::all().iter().find(|r| r.kind == kind).expect("a kind of the table")
@@ -18,7 +22,7 @@ pub fn now() -> Timestamp {
 pub fn context(kind: &str) -> Context<'static> {
     let resource = resource(kind);
     Context {
-        resource,
+        kind: Kind::builtin(resource),
         namespace: resource.namespaced.then_some("default"),
         name: None,
         now: now(),
@@ -29,7 +33,7 @@ pub fn context(kind: &str) -> Context<'static> {
 
 /// The object as it would be stored, after create.
 pub fn created(kind: &str, object: Value) -> Value {
-    let decoded = crate::heart::write::decode_body(&context(kind), object).expect("decodes");
+    let decoded = crate::heart::reading::decode_body(&context(kind), object).expect("decodes");
     crate::heart::write::prepare_create(&context(kind), decoded.object).expect("is created")
 }
 
@@ -62,7 +66,7 @@ pub fn stored(kind: &str, revision: i64, object: Value) -> Stored {
     let namespace = object["metadata"]["namespace"].as_str();
     let name = object["metadata"]["name"].as_str().expect("a name");
     let key = crate::heart::keys::object_key(resource, namespace, name).expect("a key");
-    Stored::new(resource, &key, revision, object)
+    Stored::new(&Kind::builtin(resource), &key, revision, object)
 }
 
 /// Any JSON at all.
@@ -97,6 +101,48 @@ pub fn any_json() -> impl Strategy<Value = Value> {
             )),
         ]
     })
+}
+
+/// A catalog with the kind of a definition: crontabs, in two versions and with subresources.
+pub fn crontabs() -> Catalog {
+    let version = |name: &str, storage: bool| {
+        json!({
+            "name": name, "served": true, "storage": storage,
+            "subresources": { "status": {}, "scale": { "specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas" } },
+            "schema": { "openAPIV3Schema": {
+                "type": "object",
+                "description": "A job at a time.",
+                "properties": { "spec": {
+                    "type": "object",
+                    "required": ["cron"],
+                    "properties": {
+                        "cron": { "type": "string", "default": "* * * * *", "pattern": "^[0-9* ]+$" },
+                        "replicas": { "type": "integer", "minimum": 1, "nullable": true },
+                        "port": { "x-kubernetes-int-or-string": true, "anyOf": [{ "type": "integer" }, { "type": "string" }] },
+                        "hosts": {
+                            "type": "array",
+                            "items": { "type": "object", "properties": { "ip": { "type": "string" } } },
+                            "x-kubernetes-list-type": "map",
+                            "x-kubernetes-list-map-keys": ["ip"],
+                        },
+                    },
+                } },
+            } },
+        })
+    };
+    let definition = Definition::parse(&json!({
+        "metadata": { "name": "crontabs.stable.example.com" },
+        "spec": {
+            "group": "stable.example.com",
+            "scope": "Namespaced",
+            "names": {
+                "plural": "crontabs", "singular": "crontab", "kind": "CronTab", "listKind": "CronTabItems",
+                "shortNames": ["ct"], "categories": ["all"],
+            },
+            "versions": [version("v1beta1", false), version("v1", true)],
+        },
+    }));
+    Catalog { custom: Arc::new(definition).served(), ..Catalog::default() }
 }
 
 /// The message of a failure; a success fails the test.

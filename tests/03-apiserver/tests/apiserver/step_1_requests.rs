@@ -63,6 +63,11 @@ fn a_namespace_has_subresources_of_its_own() {
         assert_eq!((path.resource.as_str(), path.name.as_deref()), ("namespaces", Some(name)));
         assert_eq!(path.subresource.as_deref(), Some(subresource));
     }
+    // Without anything behind it the namespace itself is meant.
+    let own = RequestInfo::parse("GET", "/api/v1/namespaces/dev").expect("a request");
+    let Route::Resource(path) = own.route else { panic!("a resource") };
+    assert_eq!((path.resource.as_str(), path.name.as_deref()), ("namespaces", Some("dev")));
+    assert_eq!((path.namespace, path.subresource), (None, None));
 }
 
 /// Old clients still send it.

@@ -1,7 +1,8 @@
 use crate::common::{any_json, config_map, context, created, deployment, refused, resource};
 use crate::heart::meta;
 use crate::heart::patches::{PatchType, apply};
-use crate::heart::write::{Context, Part, decode_body, prepare_update};
+use crate::heart::reading::decode_body;
+use crate::heart::write::{Context, Part, prepare_update};
 use graded::graded;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -52,7 +53,8 @@ fn a_test_that_fails_changes_nothing_and_says_so() {
 /// 400 is a mistake in the request, 422 one that lies between request and object.
 #[graded]
 fn what_is_no_patch_is_a_bad_request() {
-    for patch in [json!("x"), json!([{ "op": "fly" }]), json!({ "op": "add" })] {
+    let something_else = json!([{ "op": "replace", "path": "", "value": "x" }]);
+    for patch in [json!("x"), json!([{ "op": "fly" }]), json!({ "op": "add" }), something_else] {
         let message = refused(apply(resource("Deployment"), PatchType::Json, &deployment(), &patch));
         assert!(message.starts_with("400 BadRequest"), "{patch}: {message}");
     }

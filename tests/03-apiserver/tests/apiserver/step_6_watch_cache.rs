@@ -98,6 +98,17 @@ fn the_newest_state_is_found_by_key_and_listed_by_prefix() {
     assert_eq!(drain(&mut cursor, &cache), ["DELETED c 6"], "deleting what was not there is no event");
 }
 
+/// The store's watch begins anew after a broken connection, and not exactly where it ended.
+#[graded]
+fn what_the_store_repeats_is_told_once() {
+    let changes = || vec![put("a", "yes", 2), put("b", "yes", 3), delete("a", 3)];
+    let mut cache = cache(changes());
+    cache.apply(changes());
+    cache.apply(changes().split_off(1));
+    let mut cursor = Cursor { interest: interest(""), revision: 1 };
+    assert_eq!(drain(&mut cursor, &cache), ["ADDED a 2", "ADDED b 3", "DELETED a 3"]);
+}
+
 /// A thousand watchers, one encoding: that is what the cache is for.
 #[graded]
 fn a_line_is_encoded_once_for_all_watchers() {
@@ -165,6 +176,7 @@ fn the_changes_of_one_revision_are_told_together() {
     }
     // A limit of one may be passed by the rest of a revision, and the order holds.
     assert_eq!(sizes.iter().sum::<usize>(), 4);
+    assert!(sizes.iter().all(|size| *size <= 2), "by that rest, and by nothing more: {sizes:?}");
     assert!(!sizes.contains(&0) || sizes[3] == 0, "an empty answer means that there is no more: {sizes:?}");
 }
 

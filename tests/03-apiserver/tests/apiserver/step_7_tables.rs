@@ -157,7 +157,10 @@ fn gates_lost_nodes_and_the_last_restart_are_shown() {
         json!({
             "phase": "Running", "conditions": initialized,
             "initContainerStatuses": [
-                { "name": "i1", "restartCount": 5, "state": { "terminated": { "exitCode": 1 } } },
+                {
+                    "name": "i1", "restartCount": 5, "state": { "terminated": { "exitCode": 1 } },
+                    "lastState": { "terminated": { "finishedAt": "2026-01-02T03:04:00Z" } },
+                },
             ],
             "containerStatuses": [running("a"), waiting("b", "CrashLoopBackOff", 4)],
         }),
@@ -215,18 +218,18 @@ fn ages_are_short_and_grow_coarse() {
     let all: Vec<String> = seconds.iter().map(|s| format!("{s} {}\n", human(*s))).collect();
     insta::assert_snapshot!(all.concat());
     let year = 365 * day;
-    for (bound, before, from) in [
-        (2 * minute, "119s", "2m"),
-        (10 * minute, "9m59s", "10m"),
-        (3 * hour, "179m", "3h"),
-        (8 * hour, "7h59m", "8h"),
-        (2 * day, "47h", "2d"),
-        (8 * day, "7d23h", "8d"),
-        (2 * year, "729d", "2y"),
-        (8 * year, "7y364d", "8y"),
+    for (bound, before, from, small, after) in [
+        (2 * minute, "119s", "2m", 1, "2m1s"),
+        (10 * minute, "9m59s", "10m", 5, "10m"),
+        (3 * hour, "179m", "3h", minute, "3h1m"),
+        (8 * hour, "7h59m", "8h", 5 * minute, "8h"),
+        (2 * day, "47h", "2d", hour, "2d1h"),
+        (8 * day, "7d23h", "8d", hour, "8d"),
+        (2 * year, "729d", "2y", day, "2y1d"),
+        (8 * year, "7y364d", "8y", day, "8y"),
     ] {
-        let (below, at) = (human(bound - 1), human(bound));
-        assert_eq!((below.as_str(), at.as_str()), (before, from), "around {bound} seconds");
+        let around = [bound - 1, bound, bound + small].map(human);
+        assert_eq!(around, [before, from, after], "around {bound} seconds");
     }
 }
 

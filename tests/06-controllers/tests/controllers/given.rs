@@ -6,13 +6,14 @@ use k8s_openapi::jiff::Timestamp;
 use crate::heart::deployment::template::{same_template, template_hash};
 use crate::heart::endpoints::selector;
 use crate::heart::expectations::CaughtUp;
+use crate::heart::pods::{after, available_at};
 use crate::heart::service_account::{missing_account, root_ca};
 use crate::heart::taints::TaintClock;
 use crate::step_2_deployment::{deployment, plan_for, set};
 use crate::step_3_endpoints::service;
 use crate::step_4_nodes::node;
 use crate::step_6_namespace::namespace;
-use crate::{at, json, text};
+use crate::{at, json, pod, text};
 
 #[test]
 fn a_key_waits_until_its_own_write_has_come_back() {
@@ -39,6 +40,18 @@ fn equal_templates_have_equal_hashes_of_safe_letters_and_collisions_change_them(
     assert!(hash.chars().all(|letter| "bcdfghjklmnpqrstvwxz2456789".contains(letter)), "{hash}");
     assert!(same_template(&set("web:1", 0, 0, json!({})), &template), "the hash label does not count");
     assert!(!same_template(&set("web:2", 0, 0, json!({})), &template));
+}
+
+/// Whoever may write a status may write any time into it, and must not stop the others' work.
+#[test]
+fn the_end_of_all_times_is_the_last() {
+    assert_eq!(after(at(1), 2), at(3));
+    assert_eq!(after(Timestamp::MAX, 1), Timestamp::MAX);
+    assert_eq!(after(at(0), i64::MAX), Timestamp::MAX);
+    let conditions =
+        json!([{ "type": "Ready", "status": "True", "lastTransitionTime": "9999-12-30T21:59:59Z" }]);
+    let late = pod("late", json!({ "status": { "conditions": conditions } }));
+    assert_eq!(available_at(&late, i32::MAX), Some(Timestamp::MAX));
 }
 
 #[test]

@@ -225,6 +225,12 @@ fn a_pod_leaves_when_its_patience_with_a_taint_is_over() {
     assert_eq!(evict_at(&tolerating(json!([patient(-5)])), &taint), Some(at(10)));
     assert_eq!(evict_at(&tolerating(json!([for_ever])), &taint), None);
     assert_eq!(evict_at(&tolerating(json!([])), &[]), None);
+    let late = [(taint[0].0.clone(), Timestamp::MAX)];
+    assert_eq!(
+        evict_at(&tolerating(json!([patient(300)])), &late),
+        Some(Timestamp::MAX),
+        "any time may be told"
+    );
     let two = [no_execute("a", 10), no_execute("b", 20)];
     assert_eq!(evict_at(&tolerating(json!([patient(300)])), &two), Some(at(20)), "the earliest counts");
     let no_schedule = (object(json!({ "key": "a", "effect": "NoSchedule" })), at(0));

@@ -234,19 +234,6 @@ fn the_container_runs_as_the_most_particular_user() {
 }
 
 #[test]
-fn root_is_refused_where_it_is_unwanted() {
-    let pod = pod(json!({
-        "securityContext": {"runAsNonRoot": true}, "containers": [{"name": "a"}],
-    }));
-    let container = &pod.spec.as_ref().expect("a spec").containers[0];
-    let said = |image| effective(&pod, container, &image).map(|_| ()).map_err(|e| e.to_string());
-    let root = "container has runAsNonRoot and image will run as root";
-    assert_eq!(said(ImageUser::default()), Err(root.into()));
-    assert_eq!(said(ImageUser { uid: Some(101), ..ImageUser::default() }), Ok(()));
-    assert!(said(ImageUser { username: "nginx".into(), uid: None }).is_err());
-}
-
-#[test]
 fn volumes_are_planned_without_a_file_system() {
     let pod = pod(json!({"containers": [], "volumes": [
         {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},

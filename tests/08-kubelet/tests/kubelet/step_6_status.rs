@@ -51,7 +51,8 @@ fn a_pod_that_crashes_again_and_again() {
 #[graded]
 fn a_pod_that_waits_for_its_image() {
     let pod = simple("Always");
-    let why = waiting("a", "ImagePullBackOff", "Back-off pulling image \"busybox:1\"");
+    let message = "Back-off pulling image \"busybox:1\": ErrImagePull: not found";
+    let why = waiting("a", "ImagePullBackOff", message);
     assert_yaml_snapshot!(status_of(&pod, &one(&pod, vec![]), &why, false).container_statuses);
 }
 

@@ -65,6 +65,9 @@ fn a_cluster_of_one_node_has_these_certificates() {
     etcd/server by Etcd
       CN=etcd O=
       [ServerAuth] DNS:localhost IP:10.89.0.1 IP:127.0.0.1
+    front-proxy-client by FrontProxy
+      CN=front-proxy-client O=
+      [ClientAuth] 
     kube-proxy by Cluster
       CN=system:kube-proxy O=
       [ClientAuth] 
@@ -133,6 +136,14 @@ fn no_cluster_certificate_opens_the_store() {
         plan(2).into_iter().filter(|it| it.authority == Authority::Etcd).map(|it| it.path).collect();
     let allowed = ["apiserver-etcd-client", "etcd/server", "etcd/healthcheck-client"];
     assert_eq!(of_etcd, allowed.map(str::to_owned).into(), "whom the store believes");
+}
+
+/// Whoever shows one of this authority's may say that he is anybody.
+#[graded]
+fn nobody_but_the_api_server_passes_on_what_others_ask() {
+    let of_the_proxy: Vec<String> =
+        plan(2).into_iter().filter(|it| it.authority == Authority::FrontProxy).map(|it| it.path).collect();
+    assert_eq!(of_the_proxy, ["front-proxy-client"], "whom servers behind the API server believe");
 }
 
 /// The group system:masters passes every check, and cannot be taken away by any rule.

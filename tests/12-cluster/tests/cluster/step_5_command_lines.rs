@@ -61,7 +61,12 @@ fn the_control_plane_has_upstreams_flags() {
         --kubelet-client-certificate=/c/pki/apiserver-kubelet-client.crt
         --kubelet-client-key=/c/pki/apiserver-kubelet-client.key
         --listen-fd=7
+        --proxy-client-cert-file=/c/pki/front-proxy-client.crt
+        --proxy-client-key-file=/c/pki/front-proxy-client.key
+        --requestheader-allowed-names=front-proxy-client
+        --requestheader-client-ca-file=/c/pki/front-proxy-ca.crt
         --secure-port=6443
+        --service-account-signing-key-file=/c/pki/sa.key
         --service-cluster-ip-range=10.96.0.0/16
         --tls-cert-file=/c/pki/apiserver.crt
         --tls-private-key-file=/c/pki/apiserver.key
