@@ -5,7 +5,7 @@
 //!
 //! | what | for example | becomes |
 //! |---|---|---|
-//! | times of day, dates with a time | `2026-11-21T01:20:00.08Z`, `01:29:57` | `<time>` |
+//! | times and dates | `2026-11-21T01:20:00.08Z`, `Sat Nov 21 01:29:57 UTC 2026`, `01:29:57` | `<time>` |
 //! | ages and durations, as words of their own | `34s`, `5m1s`, `0.18s`, `2 milliseconds` | `<age>` |
 //! | uids | `3553a2fa-…` in full | `<uid>` |
 //! | ids and digests, 12 hexadecimal digits and more | `f19ad48b82da` | `<id>` |
@@ -27,6 +27,10 @@ const ANYTHING: char = '…';
 
 static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
     let masks = [
+        // As `date` says it, and kubectl's `describe`, and a volume's name of one version.
+        (r"\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [A-Z]{3,4} \d{4}\b", "<time>"),
+        (r"\b[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "<time>"),
+        (r"\b\d{4}_\d\d_\d\d_\d\d_\d\d_\d\d\.\d+\b", "<time>"),
         (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "<time>"),
         (r"\b\d\d:\d\d:\d\d(\.\d+)?\b", "<time>"),
         (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<uid>"),
@@ -67,6 +71,15 @@ pub fn mask(line: &str) -> String {
         }
     }
     line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a line, masked, still says on which day it was printed.
+pub fn names_a_day(line: &str) -> bool {
+    static DAY: LazyLock<Regex> = LazyLock::new(|| {
+        let day = r"\b20[2-9]\d[-_/]\d\d|\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +\d{1,2}\b";
+        Regex::new(day).expect("a pattern that the tests have tried")
+    });
+    DAY.is_match(&mask(line))
 }
 
 /// Whether a line is what the page says.
@@ -215,7 +228,10 @@ mod tests {
             ("crash 3 (29s ago)   5m1s", "crash 3 (<age> ago) <age>"),
             ("31s (x4 over 65s)  kubelet", "<age> (x4 over <age>) kubelet"),
             ("2026-11-21T01:26:10.468192Z INFO", "<time> INFO"),
-            ("Sat Nov 21 01:29:57 UTC 2026", "Sat Nov 21 <time> UTC 2026"),
+            ("Sat Nov 21 01:29:57 UTC 2026", "<time>"),
+            ("Tue Dec  1 23:59:59 UTC 2026", "<time>"),
+            ("Start Time: Sun, 22 Nov 2026 00:35:18 +0000", "Start Time: <time>"),
+            ("..data -> ..2026_11_22_00_35_23.734710369", "..data -> ..<time>"),
             ("(3553a2fa-0123-4567-89ab-0123456789ab)", "(<uid>)"),
             ("shim --id f19ad48b82da0f", "shim --id <id>"),
             ("-j KUBE-SEP-QA4PSDNF5R2OJOPA", "-j KUBE-SEP-<id>"),
@@ -242,6 +258,16 @@ mod tests {
             "-A KUBE-SVC-CDGGSHYLG3RE2FKL -j KUBE-MARK-MASQ",
         ] {
             assert_eq!(mask(line), line.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+    }
+
+    #[test]
+    fn a_date_that_is_left_is_seen() {
+        for line in ["2026-11-21 and no time", "5 Nov  1 01:29 name", "../2026_11_21", "Sat Nov 21"] {
+            assert!(names_a_day(line), "{line}");
+        }
+        for line in ["2026-11-21T01:29:57Z", "Sat Nov 21 01:29:57 UTC 2026", "2026 pods", "March of 3"] {
+            assert!(!names_a_day(line), "{line}");
         }
     }
 
