@@ -8,8 +8,10 @@ const MAX_OPERATIONS: usize = 10_000;
 
 /// Applies the operations in order to a copy of the document.
 ///
-/// As upstream's library does, `test` with a null value succeeds on a missing member:
-/// clients ask so whether a list of finalizers is there at all.
+/// In two places upstream's library is kinder than the RFC, and clients rely on it. `test` with a null
+/// value succeeds on a missing member: they ask so whether a list of finalizers is there at all. And
+/// `replace` sets a missing member, since the server leaves out what is zero: who replaces
+/// `/spec/paused` cannot know whether `false` stands there.
 pub fn json_patch(document: &Value, patch: &Value) -> Result<Value, PatchError> {
     let operations =
         patch.as_array().ok_or_else(|| malformed("a JSON patch must be a list of operations"))?;

@@ -27,14 +27,9 @@ impl Pointer {
     pub fn find<'a>(&self, document: &'a Value) -> Option<&'a Value> {
         self.tokens.iter().try_fold(document, |value, token| match value {
             Value::Object(members) => members.get(token),
-            Value::Array(items) => items.get(index(token)?),
+            Value::Array(items) => items.get(index(token, items.len())?),
             _ => None,
         })
-    }
-
-    /// The same, to be changed.
-    pub fn find_mut<'a>(&self, document: &'a mut Value) -> Option<&'a mut Value> {
-        find_mut(document, &self.tokens)
     }
 
     /// Whether this place is part of what stands at the other.
@@ -57,6 +52,26 @@ pub fn missing(operation: &str, path: &Pointer) -> PatchError {
     unprocessable(format!("{operation} operation does not apply: doc is missing path: {path}"))
 }
 
+/// Sets a member, there or not, or puts a value in an element's place.
+pub fn set(document: &mut Value, path: &Pointer, value: Value) -> Result<(), PatchError> {
+    let Some((last, parent)) = path.tokens.split_last() else {
+        *document = value;
+        return Ok(());
+    };
+    match find_mut(document, parent) {
+        Some(Value::Object(members)) => {
+            members.insert(last.clone(), value);
+            Ok(())
+        }
+        Some(Value::Array(items)) => {
+            let at = index(last, items.len()).filter(|at| *at < items.len());
+            items[at.ok_or_else(|| missing("replace", path))?] = value;
+            Ok(())
+        }
+        _ => Err(missing("replace", path)),
+    }
+}
+
 /// Sets a member, or puts an element before the one at this place (`-` is the end).
 pub fn add(document: &mut Value, path: &Pointer, value: Value) -> Result<(), PatchError> {
     let Some((last, parent)) = path.tokens.split_last() else {
@@ -69,7 +84,8 @@ pub fn add(document: &mut Value, path: &Pointer, value: Value) -> Result<(), Pat
             Ok(())
         }
         Some(Value::Array(items)) => {
-            let at = if last == "-" { Some(items.len()) } else { index(last) };
+            // Of the places between elements there is one more than of elements.
+            let at = if last == "-" { Some(items.len()) } else { index(last, items.len() + 1) };
             let at = at.filter(|at| *at <= items.len()).ok_or_else(|| missing("add", path))?;
             items.insert(at, value);
             Ok(())
@@ -84,7 +100,9 @@ pub fn remove(document: &mut Value, path: &Pointer) -> Result<Value, PatchError>
         path.tokens.split_last().ok_or_else(|| malformed("cannot remove the whole document"))?;
     let removed = match find_mut(document, parent) {
         Some(Value::Object(members)) => members.shift_remove(last),
-        Some(Value::Array(items)) => index(last).filter(|at| *at < items.len()).map(|at| items.remove(at)),
+        Some(Value::Array(items)) => {
+            index(last, items.len()).filter(|at| *at < items.len()).map(|at| items.remove(at))
+        }
         _ => None,
     };
     removed.ok_or_else(|| missing("remove", path))
@@ -108,14 +126,23 @@ pub fn same(a: &Value, b: &Value) -> bool {
 fn find_mut<'a>(document: &'a mut Value, tokens: &[String]) -> Option<&'a mut Value> {
     tokens.iter().try_fold(document, |value, token| match value {
         Value::Object(members) => members.get_mut(token),
-        Value::Array(items) => items.get_mut(index(token)?),
+        Value::Array(items) => {
+            let at = index(token, items.len())?;
+            items.get_mut(at)
+        }
         _ => None,
     })
 }
 
-/// Array positions have no sign and no leading zero.
-fn index(token: &str) -> Option<usize> {
-    let canonical = token == "0" || !token.starts_with('0');
-    let digits = !token.is_empty() && token.bytes().all(|b| b.is_ascii_digit());
-    if canonical && digits { token.parse().ok() } else { None }
+/// A position in an array of so many places: digits without a leading zero. As upstream's library has
+/// it, and no RFC, `-1` is the last place, `-2` the one before it.
+fn index(token: &str, places: usize) -> Option<usize> {
+    let from_the_end = token.strip_prefix('-');
+    let digits = from_the_end.unwrap_or(token);
+    let canonical = digits == "0" || !digits.starts_with('0');
+    if !canonical || digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let at = digits.parse().ok()?;
+    if from_the_end.is_some() { places.checked_sub(at) } else { Some(at) }
 }

@@ -261,6 +261,16 @@ fn merge_and_json_patches_do_what_upstreams_do() {
         json!({"op": "test", "path": "/none", "value": 1}),
         json!({"op": "add", "path": "/none/below", "value": 1}),
         json!({"op": "add", "path": "/list/4", "value": 1}),
+        json!({"op": "add", "path": "/list/-1", "value": 1}),
+        json!({"op": "add", "path": "/list/-4", "value": 1}),
+        json!({"op": "add", "path": "/list/-5", "value": 1}),
+        json!({"op": "remove", "path": "/list/-3"}),
+        json!({"op": "remove", "path": "/list/-4"}),
+        json!({"op": "replace", "path": "/list/-1", "value": 1}),
+        json!({"op": "replace", "path": "/list/2", "value": 1}),
+        json!({"op": "replace", "path": "/metadata/labels", "value": {"a": "b"}}),
+        json!({"op": "replace", "path": "/none/below", "value": 1}),
+        json!({"op": "test", "path": "/list/-1", "value": 3}),
     ];
     for operation in operations {
         let patch = json!([operation]);

@@ -41,6 +41,11 @@ fn each_operation_does_its_work() {
             json!([{"op": "test", "path": "/metadata/labels", "value": {"app": "web"}}]),
             json!([{"op": "move", "from": "/metadata/name", "path": "/metadata/name"}]),
             json!([{"op": "add", "path": "", "value": 1}]),
+            json!([{"op": "remove", "path": "/list/-1"}]),
+            json!([{"op": "replace", "path": "/list/-3", "value": 9}]),
+            json!([{"op": "add", "path": "/list/-1", "value": 9}]),
+            json!([{"op": "add", "path": "/list/-4", "value": 9}]),
+            json!([{"op": "test", "path": "/list/-2", "value": 2}]),
         ]
     ));
 }
@@ -54,7 +59,12 @@ fn what_does_not_fit_is_unprocessable() {
         &[
             json!([{"op": "remove", "path": "/nothing"}]),
             json!([{"op": "remove", "path": "/list/3"}]),
-            json!([{"op": "replace", "path": "/metadata/uid", "value": 1}]),
+            json!([{"op": "replace", "path": "/nothing/below", "value": 1}]),
+            json!([{"op": "replace", "path": "/metadata/name/x", "value": 1}]),
+            json!([{"op": "replace", "path": "/list/3", "value": 1}]),
+            json!([{"op": "replace", "path": "/list/-4", "value": 1}]),
+            json!([{"op": "remove", "path": "/list/-0"}]),
+            json!([{"op": "add", "path": "/list/-5", "value": 1}]),
             json!([{"op": "add", "path": "/nothing/below", "value": 1}]),
             json!([{"op": "add", "path": "/list/4", "value": 1}]),
             json!([{"op": "add", "path": "/list/01", "value": 1}]),
@@ -103,6 +113,16 @@ fn testing_for_null_succeeds_on_a_missing_member() {
     assert_eq!(patched["metadata"]["finalizers"], json!(["example.com/x"]));
     let again = json_patch(&patched, &patch);
     assert!(matches!(again, Err(PatchError::Unprocessable(_))), "the member is there now: {again:?}");
+}
+
+/// The server writes no `paused: false`, so who wants to replace it cannot see whether it is there.
+#[graded]
+fn replacing_sets_a_missing_member() {
+    let patch = json!([{"op": "replace", "path": "/spec/paused", "value": true}]);
+    for spec in [json!({"replicas": 2}), json!({"replicas": 2, "paused": false})] {
+        let patched = json_patch(&json!({"spec": spec}), &patch);
+        assert_eq!(patched, Ok(json!({"spec": {"replicas": 2, "paused": true}})));
+    }
 }
 
 /// Invariant 5. A lock that was half taken is held by nobody.
