@@ -12,6 +12,7 @@ use crate::app::{self, App};
 use crate::attempts::Attempts;
 use crate::etcd::{Found, Written};
 use crate::forms;
+use crate::heart::admission::builtin;
 use crate::heart::alloc::{self, Used};
 use crate::heart::convert;
 use crate::heart::custom;
@@ -20,6 +21,7 @@ use crate::heart::keys;
 use crate::heart::kind::Kind;
 use crate::heart::kinds;
 use crate::heart::managed;
+use crate::heart::meant;
 use crate::heart::meta;
 use crate::heart::status::{ApiError, Reason};
 use crate::heart::stored::{Stored, encode};
@@ -66,7 +68,7 @@ impl App {
         let attributes = &writing.attributes;
         let (kind, hub) = (&attributes.kind, attributes.kind.hub());
         let namespace = attributes.namespace.as_deref();
-        write::place(kind, namespace, &mut object)?;
+        meant::place(kind, namespace, &mut object)?;
         if let Some(namespace) = namespace.filter(|_| kind.resource.namespaced) {
             self.check_namespace(kind.resource, meta::name(&object), namespace).await?;
         }
@@ -152,7 +154,7 @@ impl App {
             })?,
         };
         let value = stored.map(|s| s.value());
-        write::check_namespace(resource, name, namespace, value.as_ref())
+        builtin::check_namespace(resource, name, namespace, value.as_ref())
     }
 
     fn used_by_services(&self) -> Used {

@@ -6,13 +6,14 @@ use crate::connect;
 use crate::handler::{Answer, Asked, header};
 use crate::heart::admission::Operation;
 use crate::heart::managed;
+use crate::heart::meant;
 use crate::heart::patches::{self, PatchType};
 use crate::heart::reading;
 use crate::heart::render::{self, View};
 use crate::heart::request::{ResourcePath, Verb};
 use crate::heart::status::{ApiError, Reason};
 use crate::heart::stored::Stored;
-use crate::heart::write::{self, Part};
+use crate::heart::write::Part;
 use crate::heart::{bodies, strict, subresources, typed};
 use crate::identity;
 use crate::pods;
@@ -61,10 +62,10 @@ async fn scale(mut asked: Asked, target: Target<'_>) -> Answer {
             let writing = asked.writing(Operation::Update, target, "scale")?;
             let mut noted = Vec::new();
             let scale = asked.small_body(&own, &mut noted).await?;
-            reading::check_name(&scale, target.namespace, target.name)?;
+            meant::check_name(&scale, target.namespace, target.name)?;
             let make = |old: &Value, warnings: &mut Vec<String>| {
                 warnings.clone_from(&noted);
-                write::check_meant(target.kind.resource, old, &scale)?;
+                meant::check_meant(target.kind.resource, old, &scale)?;
                 target.kind.apply_scale(old, &scale)
             };
             asked.app.update(&writing, Part::Main, &mut warnings, make).await?.stored().clone()
@@ -90,7 +91,7 @@ async fn scale(mut asked: Asked, target: Target<'_>) -> Answer {
                 let patched = || patches::apply(&own, how, &before, &sent.value);
                 let read = |scale, reader| typed::decode(&own, scale, reader);
                 let (scale, remarks) = reading::decode_patched(&own, read, sent, writing.fields, patched)?;
-                reading::check_name(&scale, target.namespace, target.name)?;
+                meant::check_name(&scale, target.namespace, target.name)?;
                 warnings.extend(bodies::warnings(&remarks));
                 target.kind.apply_scale(old, &scale)
             };

@@ -14,8 +14,8 @@ use crate::heart::render::{self, View};
 use crate::heart::status::{ApiError, Reason};
 use crate::heart::stored::Stored;
 use crate::heart::watch_cache::Interest;
-use crate::heart::write::{self, Part};
-use crate::heart::{certificates, keys, kinds, managed, meta, strict};
+use crate::heart::write::Part;
+use crate::heart::{certificates, keys, kinds, managed, meant, meta, strict};
 use crate::writing::{Outcome, Target, Writing};
 use crate::{lists, watching};
 use http::StatusCode;
@@ -102,7 +102,7 @@ pub async fn update(mut asked: Asked, target: Target<'_>, part: Part) -> Answer 
     let sent = body::read(&mut asked.request, target.kind.resource.kind).await?;
     let mut noted = Vec::new();
     let decoded = writing.decode_sent(sent, &mut noted)?;
-    reading::check_name(&decoded, target.namespace, target.name)?;
+    meant::check_name(&decoded, target.namespace, target.name)?;
     let mut warnings = Vec::new();
     let make = |_: &_, warnings: &mut Vec<String>| {
         warnings.clone_from(&noted);
@@ -151,7 +151,7 @@ pub async fn patch(mut asked: Asked, target: Target<'_>, part: Part) -> Answer {
         let patched = || patches::apply(target.kind.resource, kind, old, &sent.value);
         let (object, remarks) =
             reading::decode_patched(target.kind.resource, read, sent, writing.fields, patched)?;
-        write::check_patched(target.kind.resource, target.namespace, old, &object)?;
+        meant::check_patched(target.kind.resource, target.namespace, old, &object)?;
         warnings.extend(bodies::warnings(&remarks));
         Ok(object)
     };
@@ -173,7 +173,7 @@ async fn apply(asked: Asked, target: Target<'_>, part: Part, applied: Body) -> A
         let make = |live: &Value, warnings: &mut Vec<String>| {
             let made = managed::apply(&writing.writer(), force, Some(live), &applied.value)?;
             strict::judge_applied(writing.fields, &applied.duplicates, warnings)?;
-            write::check_patched(target.kind.resource, target.namespace, live, &made)?;
+            meant::check_patched(target.kind.resource, target.namespace, live, &made)?;
             Ok(made)
         };
         match asked.app.update(&writing, part, &mut warnings, make).await {
@@ -185,7 +185,7 @@ async fn apply(asked: Asked, target: Target<'_>, part: Part, applied: Body) -> A
         }
         let new = managed::apply(&creating.writer(), force, None, &applied.value)?;
         strict::judge_applied(writing.fields, &applied.duplicates, &mut warnings)?;
-        reading::check_name(&new, target.namespace, target.name)?;
+        meant::check_name(&new, target.namespace, target.name)?;
         match asked.app.create(&creating, new, &mut warnings).await {
             Err(error) if error.reason == Reason::AlreadyExists => {}
             stored => return asked.object(view, target, StatusCode::CREATED, stored?, &warnings).await,

@@ -90,6 +90,7 @@ pub mod kind;
 pub mod kinds;
 pub mod logs;
 pub mod managed;
+pub mod meant;
 pub mod meta;
 pub mod names;
 pub mod negotiation;

@@ -9,7 +9,7 @@ use crate::query::FieldValidation;
 use crate::status::ApiError;
 use crate::strict;
 use crate::typed::{self, Decoded, Reader};
-use crate::write::{self, Context};
+use crate::write::Context;
 use objects::resources::{self, Resource};
 use serde_json::{Value, json};
 
@@ -142,20 +142,3 @@ fn check_kind(resource: &Resource, object: &Value) -> Result<(), ApiError> {
 
 /// Where upstream registers the kinds that it has built in.
 const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
-
-/// Who replaces an object names it, as the URL does (upstream: `checkName` in `endpoints/handlers/rest.go`).
-pub fn check_name(object: &Value, namespace: Option<&str>, name: &str) -> Result<(), ApiError> {
-    if meta::name(object).is_empty() {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
-        )));
-    }
-    write::named_as(&mut object.clone(), name)?;
-    let sent = meta::namespace(object);
-    match namespace {
-        Some(namespace) if !sent.is_empty() && sent != namespace => Err(ApiError::bad_request(format!(
-            "the namespace of the object ({sent}) does not match the namespace on the request ({namespace})"
-        ))),
-        _ => Ok(()),
-    }
-}

@@ -3,14 +3,12 @@
 
 use crate::certificates;
 use crate::defaults;
-use crate::fields;
+use crate::fields::{Errors, IMMUTABLE};
 use crate::gates;
-use crate::keys;
 use crate::kind::Kind;
 use crate::kinds;
+use crate::meant;
 use crate::meta::{self, as_map, map_at};
-use crate::query;
-use crate::reading;
 use crate::status::{ApiError, Reason};
 use crate::subresources;
 use crate::validation;
@@ -63,7 +61,7 @@ impl Part {
 /// The object to store for a create. `object` is decoded and in the form in which it is stored.
 pub fn prepare_create(context: &Context<'_>, mut object: Value) -> Result<Value, ApiError> {
     let resource = context.kind.resource;
-    place(&context.kind, context.namespace, &mut object)?;
+    meant::place(&context.kind, context.namespace, &mut object)?;
     if !meta::resource_version(&object).is_empty() {
         // Upstream does not say whose fault this is: no reason, and 500.
         let message = "resourceVersion should not be set on objects to be created";
@@ -133,46 +131,6 @@ fn job_selector(job: &mut Value, is_labelled: bool) {
     }
 }
 
-/// The namespace of the URL and that of the object must be one; an object that names none gets it.
-pub fn place(kind: &Kind, namespace: Option<&str>, object: &mut Value) -> Result<(), ApiError> {
-    let resource = kind.resource;
-    let metadata = map_at(object, "metadata");
-    if !resource.namespaced {
-        if metadata.get("namespace") == Some(&json!("")) {
-            metadata.shift_remove("namespace");
-        }
-        return Ok(());
-    }
-    let wanted = namespace.unwrap_or_default();
-    if wanted.is_empty() {
-        return Err(ApiError::bad_request("an empty namespace may not be set during creation"));
-    }
-    match metadata.get("namespace").and_then(Value::as_str) {
-        None | Some("") => {
-            metadata.insert("namespace".into(), json!(wanted));
-            Ok(())
-        }
-        Some(namespace) if namespace == wanted => Ok(()),
-        Some(_) => Err(ApiError::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        )),
-    }
-}
-
-/// The name of the URL and that of the object must be one; an object without a name gets it.
-pub fn named_as(object: &mut Value, name: &str) -> Result<(), ApiError> {
-    match meta::name(object) {
-        "" => {
-            map_at(object, "metadata").insert("name".into(), json!(name));
-            Ok(())
-        }
-        sent if sent == name => Ok(()),
-        sent => Err(ApiError::bad_request(format!(
-            "the name of the object ({sent}) does not match the name on the URL ({name})"
-        ))),
-    }
-}
-
 /// The object to store for an update of `old` (as stored at `old_revision`) to `new` (decoded, as
 /// the client sent it). Answers 409 when the client's version of the object is not the newest.
 pub fn prepare_update(
@@ -183,12 +141,12 @@ pub fn prepare_update(
     mut new: Value,
 ) -> Result<Value, ApiError> {
     let resource = context.kind.resource;
-    place(&context.kind, context.namespace, &mut new)?;
-    named_as(&mut new, meta::name(old))?;
-    check_version(&new)?;
+    meant::place(&context.kind, context.namespace, &mut new)?;
+    meant::named_as(&mut new, meta::name(old))?;
+    meant::check_version(&new)?;
     // Which object was meant is told with its place in the store.
     check_lock(resource, old, old_revision, &new)
-        .map_err(|refused| check_meant(resource, old, &new).err().unwrap_or(refused))?;
+        .map_err(|refused| meant::check_meant(resource, old, &new).err().unwrap_or(refused))?;
     check_deletion(resource, old, &new)?;
     let owners = map_at(&mut new, "metadata").shift_remove("managedFields");
     let mut new = match part {
@@ -242,7 +200,7 @@ pub fn prepare_update(
 
 /// Nobody deletes an object by writing that it is deleted, nor gives it more or less time to end.
 fn check_deletion(resource: &Resource, old: &Value, new: &Value) -> Result<(), ApiError> {
-    let mut errors = fields::Errors::default();
+    let mut errors = Errors::default();
     let (old_meta, new_meta) = (&old["metadata"], &new["metadata"]);
     if old_meta["deletionTimestamp"].is_null() && !new_meta["deletionTimestamp"].is_null() {
         errors.invalid("metadata.deletionTimestamp", &new_meta["deletionTimestamp"], IMMUTABLE);
@@ -254,53 +212,9 @@ fn check_deletion(resource: &Resource, old: &Value, new: &Value) -> Result<(), A
     errors.into_result(resource, meta::name(old))
 }
 
-const IMMUTABLE: &str = "field is immutable";
-
-/// A version that is no number. Upstream does not say whose fault this is: no reason, and 500.
-fn check_version(sent: &Value) -> Result<(), ApiError> {
-    match meta::resource_version(sent) {
-        "" => Ok(()),
-        text => query::parse_uint(text).map(drop).map_err(|why| ApiError::new(Reason::Unknown, why)),
-    }
-}
-
-/// Whoever names a uid means that one object (upstream: `storage.Preconditions`).
-pub fn check_meant(resource: &Resource, stored: &Value, sent: &Value) -> Result<(), ApiError> {
-    let (name, uid) = (meta::name(stored), meta::uid(sent));
-    if uid.is_empty() || uid == meta::uid(stored) {
-        return Ok(());
-    }
-    let key = keys::object_key(resource, Some(meta::namespace(stored)), name)?;
-    Err(ApiError::not_meant(resource, &key, name, uid, meta::uid(stored)))
-}
-
-/// What a patch has made of an object is still that object: it has its name, which is the URL's, and
-/// its uid. Who patches means whatever is there, so that another uid is no quarrel with another
-/// writer but a change that cannot be.
-pub fn check_patched(
-    resource: &Resource,
-    namespace: Option<&str>,
-    old: &Value,
-    new: &Value,
-) -> Result<(), ApiError> {
-    let name = meta::name(old);
-    reading::check_name(new, namespace, name)?;
-    let (uid, version) = (meta::uid(new), meta::resource_version(new));
-    if uid.is_empty() || uid == meta::uid(old) {
-        return Ok(());
-    }
-    check_version(new)?;
-    if !["", "0", meta::resource_version(old)].contains(&version) {
-        return Err(ApiError::modified(resource, name));
-    }
-    let mut errors = fields::Errors::default();
-    errors.invalid("metadata.uid", &json!(uid), IMMUTABLE);
-    errors.into_result(resource, name)
-}
-
 /// The optimistic lock: a client that says which version it changed must have had the newest,
 /// and one that says which object (uid) must mean this one and not an earlier bearer of the name.
-/// No version, and "0", say nothing; one that is no number was refused before ([`check_version`]).
+/// No version, and "0", say nothing; one that is no number was refused before ([`meant::check_version`]).
 fn check_lock(resource: &Resource, old: &Value, old_revision: i64, new: &Value) -> Result<(), ApiError> {
     let _ = (&resource, &old, &old_revision, &new);
     todo!(
@@ -311,7 +225,7 @@ fn check_lock(resource: &Resource, old: &Value, old_revision: i64, new: &Value) 
 /// The refusal of kinds that insist on a version.
 #[allow(dead_code, reason = "used by your answer")]
 fn no_version(resource: &Resource, name: &str) -> Result<(), ApiError> {
-    let mut errors = crate::fields::Errors::default();
+    let mut errors = Errors::default();
     errors.invalid_text("metadata.resourceVersion", "0x0", "must be specified for an update");
     errors.into_result(resource, name)
 }
@@ -383,33 +297,4 @@ pub fn is_finished(resource: &Resource, object: &Value) -> bool {
         return false;
     }
     resource.kind != "Namespace" || object["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty)
-}
-
-/// Whether objects may be made in this namespace (upstream: the admission plugin
-/// NamespaceLifecycle). `namespace` is the object as stored, none if there is none.
-pub fn check_namespace(
-    resource: &Resource,
-    name: &str,
-    namespace_name: &str,
-    namespace: Option<&Value>,
-) -> Result<(), ApiError> {
-    let Some(namespace) = namespace else {
-        let message = format!("namespaces \"{namespace_name}\" not found");
-        return Err(ApiError::new(Reason::NotFound, message).with(|details| {
-            details.name = namespace_name.into();
-            details.kind = "namespaces".into();
-        }));
-    };
-    if meta::is_deleting(namespace) {
-        let why = format!(
-            "unable to create new content in namespace {namespace_name} because it is being terminated"
-        );
-        let message = format!("namespace {namespace_name} is being terminated");
-        return Err(ApiError::forbidden(resource, name, &why).cause(
-            "NamespaceTerminating",
-            &message,
-            "metadata.namespace",
-        ));
-    }
-    Ok(())
 }

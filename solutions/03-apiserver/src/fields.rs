@@ -6,6 +6,9 @@ use crate::status::{ApiError, Cause, Reason};
 use objects::resources::Resource;
 use serde_json::{Map, Value};
 
+/// What upstream says of most fields that stay as they were made.
+pub const IMMUTABLE: &str = "field is immutable";
+
 /// All that is wrong with one object.
 #[derive(Debug, Default, PartialEq)]
 pub struct Errors {

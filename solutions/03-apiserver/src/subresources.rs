@@ -4,9 +4,9 @@ use crate::fields::{Errors, quote};
 use crate::kind::Kind;
 use crate::kinds;
 use crate::managed;
+use crate::meant;
 use crate::meta::{self, map_at};
 use crate::status::{ApiError, Reason};
-use crate::write;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use objects::labels::Selector;
@@ -125,7 +125,7 @@ pub fn check_binding(binding: &Value, name: &str) -> Result<(), ApiError> {
 pub fn bind(resource: &Resource, pod: &Value, binding: &Value, now: Timestamp) -> Result<Value, ApiError> {
     let name = meta::name(pod);
     let node = meta::text(binding, &["target", "name"]);
-    write::check_meant(resource, pod, binding)?;
+    meant::check_meant(resource, pod, binding)?;
     if meta::is_deleting(pod) {
         let why = format!("pod {name} is being deleted, cannot be assigned to a host");
         return Err(ApiError::conflict(&binding_of(resource), name, &why));

@@ -4,7 +4,7 @@
 
 use super::at::At;
 use super::meta;
-use crate::fields::{Errors, go_selector};
+use crate::fields::{Errors, IMMUTABLE, go_selector};
 use crate::names;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -94,8 +94,6 @@ pub enum Change {
     /// More than one field at a time: the old object and the new.
     Code(fn(&At<'_>, &At<'_>, &mut Errors)),
 }
-
-pub const IMMUTABLE: &str = "field is immutable";
 
 pub fn check_changes(old: &At<'_>, new: &At<'_>, changes: &[Change], errors: &mut Errors) {
     for change in changes {

@@ -5,7 +5,7 @@ use super::diff::diff;
 use super::meta;
 use super::pods::{csi_driver, of_persistent_volume, persistent_sources, resources, scheduling};
 use super::rules::{Change, Row, Rule, check, immutable, same};
-use crate::fields::{Errors, go_strings};
+use crate::fields::{Errors, IMMUTABLE, go_strings};
 use crate::names;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -348,11 +348,7 @@ pub static CSI_NODE_CHANGES: &[Change] = &[Change::Code(|old, new, errors| {
     for before in old.at("spec.drivers").items() {
         for now in new.at("spec.drivers").items() {
             if now.get("name").value == before.get("name").value && !same(before.value, now.value) {
-                errors.invalid_text(
-                    &new.child("CSINodeDriver"),
-                    &now.value.to_string(),
-                    "field is immutable",
-                );
+                errors.invalid_text(&new.child("CSINodeDriver"), &now.value.to_string(), IMMUTABLE);
             }
         }
     }

@@ -2,6 +2,8 @@
 //! (upstream: `plugin/pkg/admission`). Each function is given the objects that it needs.
 
 use crate::meta::{self, map_at};
+use crate::status::{ApiError, Reason};
+use objects::resources::Resource;
 use serde_json::{Value, json};
 
 /// Classes that always exist: for what a cluster cannot do without.
@@ -168,4 +170,33 @@ pub fn overhead(pod: &Value, classes: &[Value]) -> Result<(), String> {
         return Ok(());
     }
     Err("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead".into())
+}
+
+/// Whether objects may be made in this namespace (upstream: the admission plugin
+/// NamespaceLifecycle). `namespace` is the object as stored, none if there is none.
+pub fn check_namespace(
+    resource: &Resource,
+    name: &str,
+    namespace_name: &str,
+    namespace: Option<&Value>,
+) -> Result<(), ApiError> {
+    let Some(namespace) = namespace else {
+        let message = format!("namespaces \"{namespace_name}\" not found");
+        return Err(ApiError::new(Reason::NotFound, message).with(|details| {
+            details.name = namespace_name.into();
+            details.kind = "namespaces".into();
+        }));
+    };
+    if meta::is_deleting(namespace) {
+        let why = format!(
+            "unable to create new content in namespace {namespace_name} because it is being terminated"
+        );
+        let message = format!("namespace {namespace_name} is being terminated");
+        return Err(ApiError::forbidden(resource, name, &why).cause(
+            "NamespaceTerminating",
+            &message,
+            "metadata.namespace",
+        ));
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@
 
 use super::definition::{Conversion, Definition, Version};
 use super::{conditions, schema_check};
-use crate::fields::Errors;
+use crate::fields::{Errors, IMMUTABLE};
 use crate::meta;
 use crate::names;
 use crate::status::ApiError;
@@ -47,7 +47,7 @@ pub fn check_update(resource: &Resource, old: &Value, new: &Value) -> Result<(),
     let mut fixed = |path: &[&str]| {
         let at = |crd: &Value| path.iter().fold(crd["spec"].clone(), |value, key| value[*key].clone());
         if at(old) != at(new) {
-            errors.invalid(&format!("spec.{}", path.join(".")), &at(new), "field is immutable");
+            errors.invalid(&format!("spec.{}", path.join(".")), &at(new), IMMUTABLE);
         }
     };
     if conditions::is_true(old, "Established") {

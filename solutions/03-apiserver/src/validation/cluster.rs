@@ -4,7 +4,7 @@ use super::at::At;
 use super::meta;
 use super::pods::{resources, scheduling};
 use super::rules::{Change, Row, Rule};
-use crate::fields::{Errors, go_strings};
+use crate::fields::{Errors, IMMUTABLE, go_strings};
 use crate::names;
 use std::collections::BTreeSet;
 
@@ -140,7 +140,7 @@ fn priority_update(old: &At<'_>, new: &At<'_>, errors: &mut Errors) {
     }
     let policy = new.get("preemptionPolicy");
     if old.get("preemptionPolicy").value != policy.value {
-        policy.invalid("field is immutable", errors);
+        policy.invalid(IMMUTABLE, errors);
     }
 }
 

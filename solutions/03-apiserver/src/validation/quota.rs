@@ -3,7 +3,7 @@
 use super::at::At;
 use super::pods::resources;
 use super::rules::{Change, Row, Rule};
-use crate::fields::{Errors, go_strings};
+use crate::fields::{Errors, IMMUTABLE, go_strings};
 use crate::names;
 use objects::quantity::Quantity;
 use serde_json::Value;
@@ -149,7 +149,7 @@ fn scopes_update(old: &At<'_>, new: &At<'_>, errors: &mut Errors) {
     if set(old) != set(new) {
         let scopes = new.at("spec.scopes");
         let printed = go_strings("core.ResourceQuotaScope", scopes.value);
-        errors.invalid_text(&scopes.path, &printed, "field is immutable");
+        errors.invalid_text(&scopes.path, &printed, IMMUTABLE);
     }
 }
 

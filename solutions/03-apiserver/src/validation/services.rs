@@ -2,7 +2,7 @@
 
 use super::at::At;
 use super::rules::{Change, Row, Rule};
-use crate::fields::{Errors, go_strings};
+use crate::fields::{Errors, IMMUTABLE, go_strings};
 use crate::names;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -353,7 +353,7 @@ fn load_balancer_update(old: &At<'_>, new: &At<'_>, errors: &mut Errors) {
     let port = new.get("healthCheckNodePort");
     let before = old.get("healthCheckNodePort");
     if needs_health_check(&old) && needs_health_check(&new) && before.is_set() && before.value != port.value {
-        port.forbidden("field is immutable", errors);
+        port.forbidden(IMMUTABLE, errors);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::common::{any_json, context, created, deployment, now, refused, resource};
 use crate::heart::access::{self, User};
+use crate::heart::admission::builtin;
 use crate::heart::alloc::{ServiceNet, Used, allocate};
 use crate::heart::query::Query;
 use crate::heart::reading;
@@ -157,8 +158,9 @@ fn fields_that_the_kind_does_not_have_are_named_by_path() {
 fn nothing_is_made_in_a_namespace_that_is_missing_or_going() {
     let pods = resource("Pod");
     let going = json!({ "metadata": { "name": "dev", "deletionTimestamp": "2026-01-01T00:00:00Z" } });
-    let missing = write::check_namespace(pods, "p", "dev", None).expect_err("is refused").to_status();
-    let ending = write::check_namespace(pods, "p", "dev", Some(&going)).expect_err("is refused").to_status();
+    let missing = builtin::check_namespace(pods, "p", "dev", None).expect_err("is refused").to_status();
+    let ending =
+        builtin::check_namespace(pods, "p", "dev", Some(&going)).expect_err("is refused").to_status();
     insta::assert_snapshot!(format!("{}\n{}", pretty(&missing), pretty(&ending)));
 }
 

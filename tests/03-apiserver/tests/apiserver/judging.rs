@@ -3,6 +3,7 @@
 use crate::heart::bodies::{self, Body};
 use crate::heart::fields::go_print;
 use crate::heart::kind::Kind;
+use crate::heart::meant;
 use crate::heart::patches::{self, PatchType, Sent};
 use crate::heart::query::FieldValidation;
 use crate::heart::reading;
@@ -95,7 +96,7 @@ fn an_eviction_of_the_first_version_is_understood() {
 #[test]
 fn who_replaces_an_object_names_it() {
     let check = |metadata: Value, namespace: Option<&str>| {
-        reading::check_name(&json!({ "metadata": metadata }), namespace, "web")
+        meant::check_name(&json!({ "metadata": metadata }), namespace, "web")
     };
     assert_eq!(check(json!({ "name": "web" }), Some("dev")), Ok(()));
     assert_eq!(check(json!({ "name": "web", "namespace": "dev" }), Some("dev")), Ok(()));

@@ -5,6 +5,7 @@ use crate::heart::access::{User, authorize};
 use crate::heart::keys;
 use crate::heart::kind::Kind;
 use crate::heart::managed::{self, Writer};
+use crate::heart::meant;
 use crate::heart::patches::{self, PatchType};
 use crate::heart::query::Query;
 use crate::heart::reading;
@@ -156,7 +157,7 @@ fn one_apply_is_followed_through_the_server() {
     story.page("typo", &format!("unknown field {:?}", unknown.join(", ")));
     let mut object = reading::decode_body(&context(0, None), sent).expect("can be read").object;
     let decoded = object.clone();
-    write::place(&kind, Some("dev"), &mut object).expect("has a place");
+    meant::place(&kind, Some("dev"), &mut object).expect("has a place");
     story.change("place", &decoded, &object);
     let writer = |second: i64| Writer {
         manager: "kubectl-client-side-apply",

@@ -4,7 +4,8 @@ use crate::common::{context, created, now, refused, resource};
 use crate::heart::alloc::{ServiceNet, Used, allocate};
 use crate::heart::delete::{DeleteOptions, Deletion, Propagation, prepare_delete};
 use crate::heart::kind::Kind;
-use crate::heart::write::{Context, Part, is_finished, place, prepare_update};
+use crate::heart::meant::place;
+use crate::heart::write::{Context, Part, is_finished, prepare_update};
 use serde_json::{Value, json};
 
 #[test]

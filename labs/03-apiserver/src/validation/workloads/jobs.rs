@@ -1,12 +1,12 @@
 //! Jobs and CronJobs (upstream: `pkg/apis/batch/validation`).
 
 use super::cron;
-use crate::fields::{Errors, go_map, go_selector};
+use crate::fields::{Errors, IMMUTABLE, go_map, go_selector};
 use crate::names;
 use crate::validation::at::At;
 use crate::validation::meta;
 use crate::validation::pods;
-use crate::validation::rules::{Change, IMMUTABLE, Row, Rule, check, immutable, same};
+use crate::validation::rules::{Change, Row, Rule, check, immutable, same};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
