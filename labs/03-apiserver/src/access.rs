@@ -1,8 +1,7 @@
 //! Who is asking, and whether they may. Who somebody is comes from a client certificate (its common
 //! name is the user, its organisations are the groups) or from a token ([`crate::tokens`]).
-//! Authorisation is one rule for now: whoever is known may do everything, and everybody else may
-//! see that the server is alive and which version it is. RBAC replaces `authorize` later, and
-//! nothing else.
+//! Authorisation is one rule for now ([`may_do_all`]): whoever is known may do everything, and
+//! everybody else may see that the server is alive and which version it is.
 
 use crate::request::{RequestInfo, ResourcePath, Route};
 use crate::status::{ApiError, Reason};
@@ -68,8 +67,13 @@ fn resource_of(path: &ResourcePath) -> String {
     }
 }
 
+/// The one rule.
+pub fn may_do_all(user: &User) -> bool {
+    !user.is_anonymous()
+}
+
 pub fn authorize(user: &User, info: &RequestInfo) -> Result<(), ApiError> {
-    if !user.is_anonymous() {
+    if may_do_all(user) {
         return Ok(());
     }
     match &info.route {

@@ -1,7 +1,7 @@
 //! Kinds that are questions: who creates one is answered at once, and nothing is stored
 //! (authentication.k8s.io/v1 and authorization.k8s.io/v1).
 
-use crate::access::User;
+use crate::access::{self, User};
 use crate::fields::Errors;
 use crate::meta;
 use crate::status::ApiError;
@@ -46,23 +46,22 @@ pub fn answer(
     Ok(meta::in_order(question, resource.kind, &version))
 }
 
-/// The one rule that there is (see [`crate::access`]).
 fn verdict(subject: User) -> Value {
-    match subject.is_anonymous() {
-        true => json!({ "allowed": false, "reason": "anonymous" }),
-        false => json!({ "allowed": true }),
+    match access::may_do_all(&subject) {
+        true => json!({ "allowed": true }),
+        false => json!({ "allowed": false, "reason": "anonymous" }),
     }
 }
 
 fn rules(user: &User) -> Value {
-    let (resources, urls) = match user.is_anonymous() {
+    let (resources, urls) = match access::may_do_all(user) {
         true => (
-            json!([]),
-            json!([{ "verbs": ["get"], "nonResourceURLs": ["/healthz", "/livez", "/readyz", "/version"] }]),
-        ),
-        false => (
             json!([{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }]),
             json!([{ "verbs": ["*"], "nonResourceURLs": ["*"] }]),
+        ),
+        false => (
+            json!([]),
+            json!([{ "verbs": ["get"], "nonResourceURLs": ["/healthz", "/livez", "/readyz", "/version"] }]),
         ),
     };
     json!({ "resourceRules": resources, "nonResourceRules": urls, "incomplete": false })

@@ -2,8 +2,9 @@
 
 use super::rules::Matcher;
 use super::{Attributes, Operation};
+use crate::access::User;
 use crate::catalog::Catalog;
-use crate::cel::{Budget, Program, REQUEST_BUDGET, Scope};
+use crate::cel::{Budget, Program, REQUEST_BUDGET, Scope, Stage, Type};
 use crate::kind::Kind;
 use crate::meta;
 use crate::status::ApiError;
@@ -13,7 +14,12 @@ use serde_json::Value;
 const DEFAULT_TIMEOUT_SECONDS: u64 = 10;
 
 /// The names that match conditions and policies may use.
-pub const VARIABLES: [&str; 3] = ["object", "oldObject", "request"];
+pub const VARIABLES: [(&str, Type); 4] = [
+    ("object", Type::Dyn),
+    ("oldObject", Type::Dyn),
+    ("request", Type::Dyn),
+    ("authorizer", Stage::Authorizer.to_type()),
+];
 
 /// One webhook of a configuration.
 #[derive(Debug, Clone)]
@@ -78,7 +84,7 @@ impl Webhook {
             Ok(conditions) => {
                 let request = attributes.request(&kind);
                 let budget = Budget::new(REQUEST_BUDGET / 4);
-                let scope = scope(&budget, object, old, &request);
+                let scope = scope(&budget, &attributes.user, object, old, &request);
                 all_hold(conditions, &scope)
             }
             Err(why) => Err(why.clone()),
@@ -107,7 +113,7 @@ pub fn read_conditions(conditions: &Value) -> Result<Vec<(String, Program)>, Str
     let list = conditions.as_array().into_iter().flatten();
     list.map(|condition| {
         let text = |key: &str| condition[key].as_str().unwrap_or_default().to_string();
-        let program = Program::compile(text("expression").trim(), &VARIABLES);
+        let program = Program::compile_typed(text("expression").trim(), &VARIABLES);
         program.map(|program| (text("name"), program)).map_err(|error| error.to_string())
     })
     .collect()
@@ -118,11 +124,13 @@ static NULL: Value = Value::Null;
 /// What the expressions of admission may look at.
 pub fn scope<'a>(
     budget: &'a Budget,
+    user: &User,
     object: Option<&'a Value>,
     old: Option<&'a Value>,
     request: &'a Value,
 ) -> Scope<'a> {
     Scope::new(budget)
+        .with_authorizer(user)
         .with("object", object.unwrap_or(&NULL), None)
         .with("oldObject", old.unwrap_or(&NULL), None)
         .with("request", request, None)

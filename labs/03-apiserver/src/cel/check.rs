@@ -1,6 +1,7 @@
 //! What can be said of an expression before it is evaluated: that every name in it means
 //! something, and that functions and operators are not given what they never take.
 
+use super::authorizer::Stage;
 use super::eval::is_two_variable;
 use super::functions::{is_namespace, type_named};
 use super::parse::at;
@@ -215,6 +216,13 @@ impl Check<'_> {
             }
             Type::Map(value) => value.as_ref().clone(),
             Type::Optional(inner) => Type::Optional(Arc::new(self.field(inner, name))),
+            known if *known == Stage::Authorizer.to_type() => match Stage::Authorizer.field(name) {
+                Some(stage) => stage.to_type(),
+                None => {
+                    self.refuse(name, &format!("undefined field '{name}'"));
+                    Type::Dyn
+                }
+            },
             Type::Dyn | Type::Null | Type::Other(_) => Type::Dyn,
             other => {
                 let message = format!("type '{}' does not support field selection", other.name());

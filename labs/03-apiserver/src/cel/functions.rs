@@ -1,7 +1,7 @@
 //! The functions of the language itself, and the way to those of the libraries.
 
 use super::value::Value;
-use super::{Budget, EvalError, formats, lists, net, quantity, strings, time, url};
+use super::{Budget, EvalError, authorizer, formats, lists, net, quantity, strings, time, url};
 use jiff::{SignedDuration, Timestamp};
 use std::rc::Rc;
 
@@ -40,7 +40,7 @@ pub fn call<'a>(budget: &Budget, target: Target<'_>, name: &str, args: &[Value<'
             return answer;
         }
     }
-    for library in [url::call, net::call, formats::call] {
+    for library in [url::call, net::call, formats::call, authorizer::call] {
         if let Some(answer) = library(budget, target, name, args) {
             return answer;
         }

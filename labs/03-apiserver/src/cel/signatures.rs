@@ -1,6 +1,7 @@
 //! The functions that there are: one line each, as `TYPE.name(ARGUMENTS) RESULT` or
 //! `name(ARGUMENTS) RESULT`. A name with a dot and a lower-case namespace is in [`QUALIFIED`].
 
+use super::authorizer::Stage;
 use super::check::Type;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -130,6 +131,21 @@ cidr.containsIP(string) bool
 cidr.containsCIDR(cidr) bool
 cidr.containsCIDR(string) bool
 format.validate(string) optional
+authorizer.path(string) pathcheck
+authorizer.group(string) groupcheck
+authorizer.serviceAccount(string,string) authorizer
+groupcheck.resource(string) resourcecheck
+resourcecheck.subresource(string) resourcecheck
+resourcecheck.namespace(string) resourcecheck
+resourcecheck.name(string) resourcecheck
+resourcecheck.fieldSelector(string) resourcecheck
+resourcecheck.labelSelector(string) resourcecheck
+resourcecheck.check(string) decision
+pathcheck.check(string) decision
+decision.allowed() bool
+decision.reason() string
+decision.errored() bool
+decision.error() string
 ";
 
 /// Functions that are called by a namespace and a name.
@@ -202,6 +218,11 @@ fn read(name: &str) -> Type {
         "ip" => Type::Other("net.IP"),
         "cidr" => Type::Other("net.CIDR"),
         "format" => Type::Other("kubernetes.NamedFormat"),
+        "authorizer" => Stage::Authorizer.to_type(),
+        "pathcheck" => Stage::Path.to_type(),
+        "groupcheck" => Stage::Group.to_type(),
+        "resourcecheck" => Stage::Resource.to_type(),
+        "decision" => Stage::Decision.to_type(),
         _ => Type::Dyn,
     }
 }

@@ -60,6 +60,8 @@ pub enum Value<'a> {
     Cidr(IpAddr, u8),
     /// A named format of strings (`format.dns1123Label()`).
     Format(super::formats::Format),
+    /// Whether somebody may do something, as far as it has been said.
+    Question(super::authorizer::Question),
 }
 
 impl<'a> Value<'a> {
@@ -109,6 +111,7 @@ impl<'a> Value<'a> {
             Value::Ip(_) => "net.IP",
             Value::Cidr(..) => "net.CIDR",
             Value::Format(_) => "kubernetes.NamedFormat",
+            Value::Question(question) => question.stage.type_name(),
         }
     }
 

@@ -19,8 +19,8 @@
 //! * ResourceQuota, StorageObjectInUseProtection and PersistentVolumeClaimResize, of the plugins that
 //!   upstream has on by default (`pkg/kubeapiserver/options/plugins.go`). DefaultTolerationSeconds is
 //!   with the defaults of pods.
-//! * `authorizer` in expressions, reviews of v1beta1, client certificates for webhooks, and audit:
-//!   what webhooks and policies want noted there is dropped.
+//! * Reviews of v1beta1, client certificates for webhooks, and audit: what webhooks and policies want
+//!   noted there is dropped.
 //! * Policies are not checked against the schemas of the kinds that they are about: a field that
 //!   does not exist is found out when the policy is evaluated.
 

@@ -112,7 +112,7 @@ pub fn settle(policy: &Value) -> Value {
 }
 
 fn compile(spec: &Value, has_params: bool) -> Result<Compiled, Wrong> {
-    let mut known: Vec<(&str, Type)> = VARIABLES.iter().map(|name| (*name, Type::Dyn)).collect();
+    let mut known = VARIABLES.to_vec();
     known.push(("namespaceObject", Type::Dyn));
     if has_params {
         known.push(("params", Type::Dyn));
@@ -252,8 +252,9 @@ pub fn evaluate(
     let request = subject.attributes.request(&subject.attributes.kind);
     let nothing = [Value::Null];
     for params in if takes { params } else { &nothing } {
-        let mut scope =
-            scope(budget, subject.object, subject.old, &request).with_composed(&compiled.variables);
+        let user = &subject.attributes.user;
+        let mut scope = scope(budget, user, subject.object, subject.old, &request);
+        scope = scope.with_composed(&compiled.variables);
         scope = scope.with("params", params, None);
         scope = scope.with("namespaceObject", subject.namespace.unwrap_or(&Value::Null), None);
         match all_hold(&compiled.conditions, &scope) {

@@ -1,9 +1,11 @@
 //! Evaluation: a walk over the parsed expression, every step of which is paid for.
 
+use super::authorizer::Question;
 use super::functions;
 use super::schema::{Schema, unescape};
 use super::value::{Map, Text, Value};
 use super::{Budget, EvalError, Program};
+use crate::access::User;
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, IdedExpr, LiteralValue, SelectExpr,
     operators as op,
@@ -31,6 +33,12 @@ impl<'a> Scope<'a> {
 
     pub fn with(mut self, name: &'a str, value: &'a Json, schema: Option<Schema<'a>>) -> Scope<'a> {
         self.values.insert(name, Value::from_json(value, schema));
+        self
+    }
+
+    /// `authorizer`, who asks for this user.
+    pub fn with_authorizer(mut self, user: &User) -> Scope<'a> {
+        self.values.insert("authorizer", Value::Question(Question::of(user)));
         self
     }
 
@@ -425,6 +433,9 @@ fn literal_value(literal: &LiteralValue) -> Value<'_> {
 
 /// A field of an object; none when it is not there.
 fn field<'a>(value: &Value<'a>, name: &str) -> Result<Option<Value<'a>>, EvalError> {
+    if let Value::Question(question) = value {
+        return Ok(question.stage.field(name).map(|stage| Value::Question(question.at(stage))));
+    }
     let Value::Map(map) = value else {
         return Err(EvalError::failed(format!(
             "type '{}' does not support field selection",

@@ -21,9 +21,9 @@
 //!   price here counts steps and characters, and is not upstream's to the unit.
 //! * Full type checking (`cel-go/checker`): names, arguments of fixed types and listed fields are
 //!   checked; what is dynamic is found out when it is evaluated.
-//! * `authorizer` (there is nothing to ask yet), `semver`, and time zones by name: hours and days
-//!   are told in UTC or at a fixed offset.
+//! * `semver`, and time zones by name: hours and days are told in UTC or at a fixed offset.
 
+mod authorizer;
 mod check;
 mod eval;
 mod formats;
@@ -39,6 +39,7 @@ mod time;
 mod url;
 mod value;
 
+pub use authorizer::{Question, Stage};
 pub use check::{Composed, Type};
 pub use eval::Scope;
 pub use quantity::Quantity;

@@ -201,7 +201,7 @@ fn match_conditions(list: &At<'_>, errors: &mut Errors) {
         if text.is_empty() {
             expression.required("", errors);
         } else if !list.path.starts_with("spec.") {
-            match Program::compile(text, &VARIABLES) {
+            match Program::compile_typed(text, &VARIABLES) {
                 Ok(program) if program.may_be(&Type::Bool) => {}
                 Ok(_) => expression.invalid("must evaluate to bool", errors),
                 Err(wrong) => expression.invalid(wrong.to_string(), errors),

@@ -3,10 +3,10 @@
 use crate::heart::access::User;
 use crate::heart::admission::policy::{self, Binding, Policy, Subject};
 use crate::heart::admission::review;
-use crate::heart::admission::webhook::Webhook;
+use crate::heart::admission::webhook::{self, Webhook};
 use crate::heart::admission::{Attributes, Operation, builtin, limits};
 use crate::heart::catalog::Catalog;
-use crate::heart::cel::Budget;
+use crate::heart::cel::{Budget, Program};
 use crate::heart::kind::Kind;
 use crate::heart::status::ApiError;
 use proptest::prelude::*;
@@ -259,6 +259,45 @@ fn judge(spec: Value, binding: Value, params: Result<&[Value], &str>) -> (Result
     (verdict.map_err(|e| format!("{} {:?}: {}", e.code(), e.reason, e.message)), warnings)
 }
 
+/// Who writes, and accounts besides, may do everything; nobody in particular may not.
+#[test]
+fn expressions_ask_what_somebody_may_do() {
+    let decide = |user: &User, expression: &str| {
+        let program = Program::compile_typed(expression, &webhook::VARIABLES).map_err(|e| e.to_string())?;
+        let budget = Budget::per_call();
+        let scope = webhook::scope(&budget, user, None, None, &Value::Null);
+        scope.eval(&program).map(|value| value.to_json()).map_err(|error| error.to_string())
+    };
+    let jane = User::authenticated("jane", vec![]);
+    for expression in [
+        "authorizer.group('apps').resource('deployments').check('create').allowed()",
+        "authorizer.group('').resource('pods').subresource('log').namespace('dev').name('web').check('get').allowed()",
+        "authorizer.group('').resource('pods').labelSelector('app=web').fieldSelector('spec.nodeName=a').check('list').allowed()",
+        "authorizer.path('/metrics').check('get').allowed()",
+        "authorizer.requestResource.check('approve').allowed()",
+    ] {
+        assert_eq!(decide(&jane, expression), Ok(json!(true)), "{expression}");
+        assert_eq!(decide(&User::anonymous(), expression), Ok(json!(false)), "{expression}");
+    }
+    let account = "authorizer.serviceAccount('dev', 'default').path('/x').check('get')";
+    let told = format!(
+        "!{account}.errored() && {account}.error() + {account}.reason() == '' && {account}.allowed()"
+    );
+    assert_eq!(decide(&User::anonymous(), &told), Ok(json!(true)));
+    let wrong = [
+        "authorizer.serviceAccount('dev', 'A b').path('/x').check('get').allowed()",
+        "authorizer.serviceAccount('de.v', 'a').path('/x').check('get').allowed()",
+        "authorizer.path('').check('get').allowed()",
+        "authorizer.group('').resource('').check('get').allowed()",
+        "authorizer.check('get').allowed()",
+        "authorizer.group('').check('get')",
+        "authorizer.requestResources",
+        "authorizer.path(1)",
+    ];
+    let told = wrong.map(|expression| format!("{}\n", decide(&jane, expression).expect_err("is refused")));
+    insta::assert_snapshot!(told.concat());
+}
+
 #[test]
 fn policies_refuse_in_upstreams_words() {
     let deny = json!({ "policyName": "p", "validationActions": ["Deny"] });
@@ -278,6 +317,9 @@ fn policies_refuse_in_upstreams_words() {
         json!({ "auditAnnotations": [{ "key": "n", "valueExpression": "1" }] }),
         json!({ "auditAnnotations": [{ "key": "n", "valueExpression": "object.nothing" }, { "key": "m", "valueExpression": "null" }] }),
         json!({ "failurePolicy": "Ignore", "validations": [{ "expression": "object.nothing == 1" }] }),
+        one(
+            json!({ "expression": "!authorizer.requestResource.check('update').allowed()", "message": "asked" }),
+        ),
         json!({ "matchConditions": [{ "name": "n", "expression": "false" }], "validations": [{ "expression": "false" }] }),
         json!({ "variables": [{ "name": "a", "expression": "object.spec.containers.size()" }, { "name": "b", "expression": "variables.a + 1" }],
             "validations": [{ "expression": "variables.b == 2 && namespaceObject.metadata.labels.env == 'dev'" }, { "expression": "variables.c" }] }),
