@@ -173,15 +173,15 @@ fn node_selectors_and_taints_steer_pods() {
 #[test]
 fn a_disruption_budget_lets_one_pod_go_at_a_time() {
     let ns = cluster().namespace("budget");
-    cluster().apply(&ns, &web("web", 2, ""));
+    cluster().apply(&ns, &web("web", 1, ""));
     let budget = ["-n", &ns, "create", "pdb", "web", "--selector=app=web", "--min-available=1"];
     cluster().kubectl(&budget).ok();
-    let pods = cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 2));
     let allowed = |count: i64| {
-        cluster().wait_for(&ns, "pdb/web", |budget| budget["status"]["disruptionsAllowed"] == count);
+        cluster().wait_for(&ns, "pdb/web", |budget| {
+            budget["status"]["disruptionsAllowed"] == count && budget["status"]["currentHealthy"] == count + 1
+        });
     };
-    allowed(1);
-    let evict = |pod: &serde_json::Value| {
+    let evict = |pod: &Value| {
         let name = pod["metadata"]["name"].as_str().expect("a name");
         let url = format!("/api/v1/namespaces/{ns}/pods/{name}/eviction");
         let eviction = format!(
@@ -189,12 +189,18 @@ fn a_disruption_budget_lets_one_pod_go_at_a_time() {
         );
         cluster().kubectl_with(&["create", "--raw", &url, "-f", "-"], &eviction)
     };
-    evict(&pods[0]).ok();
-    let refused = evict(&pods[1]).refused();
+    // Of one pod none may go.
+    allowed(0);
+    let only = cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 1));
+    let refused = evict(&only[0]).refused();
     assert_eq!(
         refused,
         "Error from server (TooManyRequests): Cannot evict pod as it would violate the pod's disruption budget.\n"
     );
+    cluster().kubectl(&["-n", &ns, "scale", "deploy", "web", "--replicas=2"]).ok();
+    allowed(1);
+    let pods = cluster().wait_for_all(&ns, &["pods"], |pods| count_running(pods, 2));
+    evict(&pods[0]).ok();
     // Another comes for the one that went, and then the second may go too.
     allowed(1);
     evict(&pods[1]).ok();
