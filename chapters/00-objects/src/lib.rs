@@ -9,6 +9,7 @@
 //!   manifest --yaml--> Value --resources--> path, store key --meta--> key, owners
 //!                        |
 //!                        +--- quantity, labels, fields, patch: the core
+//!                        +--- usage: what it counts for against a quota
 //! ```
 //!
 //! ## Invariants
@@ -36,4 +37,5 @@ pub use objects_solution as heart;
 pub mod duration;
 pub mod meta;
 pub mod resources;
+pub mod usage;
 pub mod yaml;

@@ -74,6 +74,21 @@ impl App {
             self.pod_security(attributes, object, old, warnings).await?;
             self.within_its_class(attributes, object)?;
         }
+        self.ask_others(attributes, object, old, warnings).await?;
+        match object {
+            Some(object) => self.within_quotas(attributes, object, old).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Policies and webhooks that may refuse.
+    async fn ask_others(
+        &self,
+        attributes: &Attributes,
+        object: Option<&Value>,
+        old: Option<&Value>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), ApiError> {
         let (policies, hooks) = (self.hooks.policies(&self.caches), self.hooks.validating(&self.caches));
         // What has no object to be changed is shown to those who change things here.
         let mutating = match object {

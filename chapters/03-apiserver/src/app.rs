@@ -39,6 +39,8 @@ pub struct App {
     pub net: ServiceNet,
     /// Only one write at a time may hand out addresses and ports.
     pub services: tokio::sync::Mutex<()>,
+    /// Who takes something off a quota takes it alone: they would only be in each other's way.
+    pub quotas: tokio::sync::Mutex<()>,
     pub kubelets: Kubelets,
     pub webhooks: Webhooks,
     /// Webhooks and policies that writes are shown to.
@@ -77,6 +79,7 @@ impl App {
             caches: Caches::default(),
             net,
             services: tokio::sync::Mutex::new(()),
+            quotas: tokio::sync::Mutex::new(()),
             kubelets,
             webhooks: Webhooks::default(),
             hooks: Hooks::default(),

@@ -29,6 +29,8 @@ mod kinds;
 mod kubelet;
 #[path = "shell/pod_security.rs"]
 mod pod_security;
+#[path = "shell/quotas.rs"]
+mod quotas;
 #[path = "shell/reads.rs"]
 mod reads;
 #[path = "shell/refusals.rs"]

@@ -41,6 +41,8 @@ mod openapi;
 mod parsers;
 #[path = "apiserver/pod_security.rs"]
 mod pod_security;
+#[path = "apiserver/quota.rs"]
+mod quota;
 #[path = "apiserver/reads.rs"]
 mod reads;
 #[path = "apiserver/schema.rs"]

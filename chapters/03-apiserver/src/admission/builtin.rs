@@ -2,12 +2,13 @@
 
 use crate::app::{self, App};
 use crate::heart::admission::pod_security::{self, Subject};
-use crate::heart::admission::{Attributes, Operation, account, builtin, limits};
+use crate::heart::admission::{Attributes, Operation, account, builtin, limits, quota};
 use crate::heart::keys;
 use crate::heart::kind::Kind;
 use crate::heart::meta;
 use crate::heart::status::{ApiError, Reason};
-use crate::writing::Target;
+use crate::writing::{Change, Target};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ pub enum Plugin {
     LimitRanger,
     PodSecurity,
     Priority,
+    ResourceQuota,
     RuntimeClass,
     ServiceAccount,
     TaintNodesByCondition,
@@ -101,6 +103,61 @@ impl App {
         }
         let classes = self.all_of("node.k8s.io", "RuntimeClass");
         builtin::overhead(object, &classes).map_err(|why| attributes.forbidden(Some(object), &why))
+    }
+
+    /// Take what a write costs off the quotas of its namespace: last, when everybody else has agreed. What
+    /// then fails all the same has been paid for until the quota controller counts again.
+    pub async fn within_quotas(
+        &self,
+        attributes: &Attributes,
+        object: &Value,
+        old: Option<&Value>,
+    ) -> Result<(), ApiError> {
+        let resource = attributes.kind.hub().resource;
+        let Some(namespace) = attributes.namespace.as_deref() else { return Ok(()) };
+        if !self.has(Plugin::ResourceQuota)
+            || !quota::concerns(resource, attributes.operation, &attributes.subresource)
+        {
+            return Ok(());
+        }
+        let Some(kind) = Kind::named("", "v1", "ResourceQuota") else { return Ok(()) };
+        let write = quota::Write { resource, object, old, now: Timestamp::now() };
+        let charge =
+            |quota: &Value| write.charge(quota).map_err(|why| attributes.forbidden(Some(object), &why));
+        let mut concerned: Vec<(bool, String)> = Vec::new();
+        for quota in self.all_in("", "ResourceQuota", Some(namespace)) {
+            let charged = charge(&quota);
+            if !matches!(charged, Ok(None)) {
+                concerned.push((charged.is_ok(), meta::name(&quota).to_owned()));
+            }
+        }
+        if concerned.is_empty() {
+            return Ok(());
+        }
+        let target = Target { kind: &attributes.kind, namespace: Some(namespace), name: &attributes.name };
+        if attributes.operation == Operation::Create
+            && !attributes.name.is_empty()
+            && self.get(target).await.is_ok()
+        {
+            // The store will refuse it, and nobody gives back what was paid.
+            return Ok(());
+        }
+        // Those that seem to refuse are asked first, so that nothing is paid to the others in vain.
+        concerned.sort();
+        let _one_at_a_time = self.quotas.lock().await;
+        for (_, name) in concerned {
+            let target = Target { kind: &kind, namespace: Some(namespace), name: &name };
+            let paid = self.change(target, attributes.dry_run, |quota, _| {
+                let Some(mut charged) = charge(quota)? else { return Ok(Change::Same) };
+                meta::map_at(&mut charged, "metadata").shift_remove("resourceVersion");
+                Ok(Change::Put(charged))
+            });
+            match paid.await {
+                Err(error) if error.reason == Reason::NotFound => {}
+                paid => drop(paid?),
+            }
+        }
+        Ok(())
     }
 
     /// Twice is once: it is done again when a webhook has changed the object.

@@ -11,14 +11,15 @@
 //! * [`webhook`]: what a configuration says, and which of its webhooks are to be asked.
 //! * [`review`]: the question, and what an answer means.
 //! * [`policy`]: ValidatingAdmissionPolicies, which are asked in this process.
-//! * [`builtin`], [`limits`], [`account`], [`pod_security`]: what every cluster does without being told.
+//! * [`builtin`], [`limits`], [`quota`], [`account`], [`pod_security`]: what every cluster does without
+//!   being told.
 //!
 //! Nothing here waits: the shell sends the questions.
 //!
 //! ## What is left out, and where to read it
-//! * ResourceQuota, StorageObjectInUseProtection and PersistentVolumeClaimResize, of the plugins that
-//!   upstream has on by default (`pkg/kubeapiserver/options/plugins.go`). DefaultTolerationSeconds is
-//!   with the defaults of pods.
+//! * StorageObjectInUseProtection and PersistentVolumeClaimResize, of the plugins that upstream has on by
+//!   default (`pkg/kubeapiserver/options/plugins.go`). DefaultTolerationSeconds is with the defaults of
+//!   pods.
 //! * Reviews of v1beta1, client certificates for webhooks, and audit: what webhooks and policies want
 //!   noted there is dropped.
 //! * Policies are not checked against the schemas of the kinds that they are about: a field that
@@ -29,6 +30,7 @@ pub mod builtin;
 pub mod limits;
 pub mod pod_security;
 pub mod policy;
+pub mod quota;
 pub mod review;
 pub mod rules;
 pub mod webhook;
