@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Namespace, Node, ObjectReference, Pod, Service, ServiceAccount,
+    ConfigMap, Endpoints, Namespace, Node, ObjectReference, Pod, ResourceQuota, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -37,6 +37,7 @@ pub struct Caches {
     pub replica_sets: Informer<ReplicaSet>,
     pub deployments: Informer<Deployment>,
     pub budgets: Informer<PodDisruptionBudget>,
+    pub quotas: Informer<ResourceQuota>,
     pub namespaces: Informer<Namespace>,
     pub accounts: Informer<ServiceAccount>,
     pub root_cas: Informer<ConfigMap>,
@@ -80,6 +81,7 @@ impl Caches {
             endpoints: Informer::start(client, all()),
             deployments: Informer::start(client, all()),
             budgets: Informer::start(client, all()),
+            quotas: Informer::start(client, all()),
             namespaces: Informer::start(client, all()),
             accounts: Informer::start(client, all()),
             root_cas: Informer::start(client, root_cas),
@@ -100,6 +102,7 @@ impl Caches {
             self.replica_sets.synced(),
             self.deployments.synced(),
             self.budgets.synced(),
+            self.quotas.synced(),
             self.namespaces.synced(),
             self.accounts.synced(),
         );

@@ -28,13 +28,14 @@ pub enum Task {
 }
 
 /// Kinds that the manager watches anyway, and whose events feed the graph.
-const WATCHED: [(&str, &str); 10] = [
+const WATCHED: [(&str, &str); 11] = [
     ("", "pods"),
     ("", "nodes"),
     ("", "services"),
     ("", "endpoints"),
     ("", "namespaces"),
     ("", "serviceaccounts"),
+    ("", "resourcequotas"),
     ("apps", "replicasets"),
     ("apps", "deployments"),
     ("discovery.k8s.io", "endpointslices"),

@@ -45,6 +45,7 @@ pub mod namespaces;
 pub mod nodes;
 pub mod owned;
 pub mod pod_gc;
+pub mod quotas;
 pub mod replica_sets;
 pub mod triggers;
 

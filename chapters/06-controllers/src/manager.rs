@@ -9,7 +9,9 @@ use futures_util::future::join_all;
 use informer::{Client, DynamicObject, Event as Change, EventRecorder, Informer, Keyed, WorkQueue};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Namespace, Node, Pod, ResourceQuota, Service, ServiceAccount,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,6 +33,7 @@ use crate::heart::node_health::{NodeMonitor, Patience};
 use crate::namespaces::Namespaces;
 use crate::nodes::{ALL, Nodes};
 use crate::pod_gc::PodGc;
+use crate::quotas::Quotas;
 use crate::replica_sets::ReplicaSets;
 use crate::triggers::Triggers;
 
@@ -42,7 +45,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// How long the kinds that the garbage collector watches may take to be listed.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 /// The caches that must be filled before anything is done.
-const SOURCES: usize = 12;
+const SOURCES: usize = 13;
 
 /// Everything that the controllers react to.
 pub enum Event {
@@ -50,6 +53,7 @@ pub enum Event {
     ReplicaSet(Change<ReplicaSet>),
     Deployment(Change<Deployment>),
     Budget(Change<PodDisruptionBudget>),
+    Quota(Change<ResourceQuota>),
     Service(Change<Service>),
     Slice(Change<EndpointSlice>),
     Endpoints(Change<Endpoints>),
@@ -71,6 +75,7 @@ pub struct Queues {
     pub replica_sets: WorkQueue<String>,
     pub deployments: WorkQueue<String>,
     pub budgets: WorkQueue<String>,
+    pub quotas: WorkQueue<String>,
     pub endpoints: WorkQueue<String>,
     pub nodes: WorkQueue<()>,
     pub evictions: WorkQueue<String>,
@@ -86,6 +91,7 @@ impl Queues {
             replica_sets: queue(),
             deployments: queue(),
             budgets: queue(),
+            quotas: queue(),
             endpoints: queue(),
             nodes: queue(),
             evictions: queue(),
@@ -142,6 +148,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             Event::ReplicaSet(change) => triggers.replica_set(change),
             Event::Deployment(change) => triggers.deployment(change),
             Event::Budget(change) => triggers.budget(change),
+            Event::Quota(change) => triggers.quota(change),
             Event::Service(change) => triggers.service(change),
             Event::Slice(change) => triggers.slice(change),
             Event::Endpoints(change) => triggers.endpoints(change),
@@ -176,6 +183,7 @@ fn subscribe(context: &Context, events: &mpsc::Sender<Event>) {
     pump(&caches.replica_sets, events, Event::ReplicaSet);
     pump(&caches.deployments, events, Event::Deployment);
     pump(&caches.budgets, events, Event::Budget);
+    pump(&caches.quotas, events, Event::Quota);
     pump(&caches.services, events, Event::Service);
     pump(&caches.slices, events, Event::Slice);
     pump(&caches.endpoints, events, Event::Endpoints);
@@ -267,6 +275,7 @@ fn start_workers(
     start(workers, context, deployments, &queues.deployments, 5);
     let budgets = Budgets { recorder: recorder("controllermanager") };
     start(workers, context, budgets, &queues.budgets, 1);
+    start(workers, context, Quotas, &queues.quotas, 5);
     start(workers, context, EndpointsOfServices, &queues.endpoints, 5);
     let nodes = Nodes { recorder: recorder("node-controller") };
     start(workers, context, nodes, &queues.nodes, 1);

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Namespace, Node, Pod, ResourceQuota, Service, ServiceAccount,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
@@ -90,6 +92,12 @@ impl Triggers {
             for budget in budgets_of(&context, pod) {
                 queues.budgets.add(budget);
             }
+        }
+        if let Seen { old: Some(old), new: Some(new) } = &seen
+            && has_ended(new)
+            && !has_ended(old)
+        {
+            self.freed(meta::namespace(&new.metadata));
         }
         if let Some(pod) = &seen.new {
             let node = context.caches.nodes.get("", node_name(pod));
@@ -187,10 +195,36 @@ impl Triggers {
         false
     }
 
+    /// What is written into its status needs no answer: this controller wrote it, or the API server,
+    /// which knows what it took off.
+    pub fn quota(&mut self, change: Change<ResourceQuota>) -> bool {
+        let Some(seen) = self.observe(change) else {
+            return true;
+        };
+        if let Some(quota) = &seen.new
+            && seen.old.as_ref().is_none_or(|old| old.spec != quota.spec)
+        {
+            self.queues.quotas.add(quota.key());
+        }
+        false
+    }
+
+    /// Something in this namespace is not used any more.
+    fn freed(&self, namespace: &str) {
+        for quota in self.context.caches.quotas.list_in(namespace) {
+            self.queues.quotas.add(quota.key());
+        }
+    }
+
     pub fn service(&mut self, change: Change<Service>) -> bool {
         let Some(seen) = self.observe(change) else {
             return true;
         };
+        if let Seen { old: Some(old), new: Some(new) } = &seen
+            && old.spec != new.spec
+        {
+            self.freed(meta::namespace(&new.metadata));
+        }
         if let Some(service) = seen.any() {
             self.queues.endpoints.add(service.key());
         }
@@ -338,6 +372,7 @@ impl Triggers {
             let work = graph.handle_gone(old.uid());
             enqueue(&self.queues.garbage, work);
             let namespace = meta::namespace(old.meta());
+            self.freed(namespace);
             let terminating = self.context.caches.namespaces.get("", namespace);
             if terminating.is_some_and(|namespace| is_terminating(&namespace)) {
                 self.queues.namespaces.add(namespace.to_owned());

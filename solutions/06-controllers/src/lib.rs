@@ -27,7 +27,7 @@
 //! ## Reading order
 //! [`replica_set`] with [`ranking`] and [`expectations`]; [`deployment`]; [`endpoints`];
 //! [`node_health`], [`taints`], [`pod_gc`] and [`cidr`]; [`gc`]; [`namespace`] and
-//! [`service_account`]; [`disruption`].
+//! [`service_account`]; [`disruption`] and [`quota`].
 //!
 //! ## Invariants
 //! 1. **Level, not edge.** A plan depends on what is, never on which event came. A lost
@@ -45,7 +45,7 @@
 //!
 //! ## Left out, compared with kube-controller-manager
 //! * Leader election (`client-go/tools/leaderelection`): one process runs.
-//! * Job, CronJob, DaemonSet, StatefulSet, quotas, autoscaling: later steps.
+//! * Job, CronJob, DaemonSet, StatefulSet, autoscaling: later steps.
 //! * Deployment: the rollback field of `extensions/v1beta1`; splitting of canaries by
 //!   `collisionCount` is there. See `pkg/controller/deployment`.
 //! * EndpointSlices: topology hints, dual stack (one family per Service), mirroring of
@@ -67,6 +67,7 @@ pub mod namespace;
 pub mod node_health;
 pub mod pod_gc;
 pub mod pods;
+pub mod quota;
 pub mod ranking;
 pub mod replica_set;
 pub mod service_account;

@@ -4,6 +4,8 @@
 mod disruption;
 #[path = "controllers/given.rs"]
 mod given;
+#[path = "controllers/quota.rs"]
+mod quota;
 #[path = "controllers/step_1_replica_set.rs"]
 mod step_1_replica_set;
 #[path = "controllers/step_2_deployment.rs"]

@@ -106,9 +106,7 @@ fn a_real_controller_manager_takes_the_place_of_ours() {
     let Some(folder) = components() else { return };
     let cluster = Cluster::up(&["--nodes", "1"]);
     let kubeconfig = format!("--kubeconfig={}", cluster.kubeconfig().display());
-    // Ours does not count what a new object adds (the plugin ResourceQuota): so it is counted often.
-    let flags = [kubeconfig.as_str(), "--resource-quota-sync-period=1s"];
-    let manager = Component::start(&cluster, &folder.join("kube-controller-manager"), &flags);
+    let manager = Component::start(&cluster, &folder.join("kube-controller-manager"), &[kubeconfig.as_str()]);
     let ours = cluster.pid("controller-manager").expect("it runs").to_string();
     cluster.enter("", &["kill", "-STOP", &ours]).ok();
 

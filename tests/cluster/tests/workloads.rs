@@ -169,6 +169,37 @@ fn node_selectors_and_taints_steer_pods() {
     cluster().kubectl(&["label", "node", "node-1", "disk-"]).ok();
 }
 
+/// The API server takes off, the quota's controller gives back, and whoever waits for it comes in.
+#[test]
+fn a_quota_holds_a_deployment_back_until_there_is_room() {
+    let ns = cluster().namespace("quota");
+    cluster().kubectl(&["-n", &ns, "create", "quota", "few", "--hard=pods=2,count/deployments.apps=2"]).ok();
+    let used = |count: &str| {
+        cluster().wait_for(&ns, "quota/few", |quota| quota["status"]["used"]["pods"] == count);
+    };
+    used("0");
+    cluster().apply(&ns, &web("web", 3, ""));
+    cluster().wait_for(&ns, "deploy/web", |deployment| deployment["status"]["readyReplicas"] == 2);
+    used("2");
+    let refused = cluster().wait_for_all(&ns, &["events"], |events| {
+        events.iter().any(|event| event["reason"] == "FailedCreate")
+    });
+    let told: Vec<&str> = refused.iter().filter_map(|event| event["message"].as_str()).collect();
+    let why = "exceeded quota: few, requested: pods=1, used: pods=2, limited: pods=2";
+    assert!(told.iter().any(|told| told.ends_with(why)), "{told:?}");
+    let described = cluster().kubectl(&["describe", "namespace", &ns]).ok();
+    let rows: Vec<Vec<&str>> = described.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(rows.contains(&vec!["pods", "2", "2"]), "{described}");
+
+    // What is let go makes room for what waited.
+    cluster().apply(&ns, &web("other", 1, ""));
+    cluster().kubectl(&["-n", &ns, "scale", "deploy", "web", "--replicas=1"]).ok();
+    cluster().wait_for(&ns, "deploy/other", |deployment| deployment["status"]["readyReplicas"] == 1);
+    cluster().kubectl(&["-n", &ns, "delete", "deploy", "--all"]).ok();
+    used("0");
+    cluster().kubectl(&["delete", "namespace", &ns, "--wait=false"]).ok();
+}
+
 /// The budget's controller counts, the API server takes off, and a drain waits for both.
 #[test]
 fn a_disruption_budget_lets_one_pod_go_at_a_time() {
