@@ -234,9 +234,8 @@ async fn round(app: &App, kind: &Kind, cache: &KindCache) -> Result<bool, ApiErr
         let writing = Writing::own(Operation::Create, kind, None, meta::name(&object));
         let made = app.create(&writing, writing.decode(object)?, &mut Vec::new()).await;
         match made {
-            Ok(stored) => app.caches.wait_for(stored.revision).await?,
             Err(error) if error.reason == Reason::AlreadyExists => {}
-            Err(error) => return Err(error),
+            made => drop(made?),
         }
     }
     for name in superfluous {
@@ -246,27 +245,27 @@ async fn round(app: &App, kind: &Kind, cache: &KindCache) -> Result<bool, ApiErr
             other => drop(other?),
         }
     }
-    let mut aggregated = Vec::new();
     let services = all_of(cache);
     let looked = join_all(services.iter().map(|service| look(app, service))).await;
-    let mut remote = false;
+    let (findings, found): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
     let before = app.catalog();
-    for (service, (finding, found)) in services.iter().zip(looked) {
-        remote |= finding != Finding::Local;
-        aggregated.extend(found.or_else(|| remembered(&before, service)));
-        if aggregation::settle(service, &finding, Timestamp::now()) == *service {
+    let known = found.into_iter().zip(&services);
+    let known = known.filter_map(|(found, service)| found.or_else(|| remembered(&before, service)));
+    // Served before it is said: who reads in a status that a server is there finds it.
+    app.serve_aggregated(known.collect());
+    for (service, finding) in services.iter().zip(&findings) {
+        if aggregation::settle(service, finding, Timestamp::now()) == *service {
             continue;
         }
         let target = Target { kind, namespace: None, name: meta::name(service) };
         // What it stands for may have changed meanwhile: then it is looked at again.
         let settle = |old: &Value| match old["spec"] == service["spec"] {
-            true => aggregation::settle(old, &finding, Timestamp::now()),
+            true => aggregation::settle(old, finding, Timestamp::now()),
             false => old.clone(),
         };
         app.settle(target, settle).await?;
     }
-    app.serve_aggregated(aggregated);
-    Ok(remote)
+    Ok(findings.iter().any(|finding| *finding != Finding::Local))
 }
 
 /// What is known of a version whose server is away; `None` of one that is ours.

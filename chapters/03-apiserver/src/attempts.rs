@@ -65,13 +65,17 @@ impl<'a> Attempts<'a> {
                 }
                 let lease = if kind.resource.kind == "Event" { self.app.event_lease().await? } else { 0 };
                 match self.app.store.put(&self.key, self.stored.revision, encode(&new), lease).await? {
-                    Written::Done(revision) => return Ok(Some(Outcome::Now(put(revision, new)))),
+                    Written::Done(revision) => {
+                        self.app.caches.catch_up(revision).await;
+                        return Ok(Some(Outcome::Now(put(revision, new))));
+                    }
                     changed => changed,
                 }
             }
             Change::Remove if self.dry_run => return Ok(Some(Outcome::Gone(self.stored.clone()))),
             Change::Remove => match self.app.store.delete(&self.key, self.stored.revision).await? {
                 Written::Done(revision) => {
+                    self.app.caches.catch_up(revision).await;
                     return Ok(Some(Outcome::Gone(Arc::new(self.stored.at_revision(revision)))));
                 }
                 changed => changed,

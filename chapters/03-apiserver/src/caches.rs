@@ -132,6 +132,14 @@ impl Caches {
         ))
     }
 
+    /// Wait until a write of this server's own is here, before its client hears of it: then the
+    /// client meets it in all that this server says and decides, lists of `resourceVersion=0` and
+    /// admission too. (Upstream's caches may be behind there.) Caches that are late are no failure
+    /// of a write that is done.
+    pub async fn catch_up(&self, revision: i64) {
+        let _ = self.wait_for(revision).await;
+    }
+
     pub async fn wait_synced(&self) {
         let mut progress = self.progress.subscribe();
         // The sender lives as long as `self`.

@@ -73,10 +73,7 @@ async fn round(app: &App, kind: &Kind, cache: &KindCache) -> Result<Vec<watch::R
         if custom::settle(&crd, &taken, Timestamp::now()) == crd {
             continue;
         }
-        let settled = app.settle(target, |old| custom::settle(old, &taken, Timestamp::now())).await?;
-        if let Some(stored) = settled {
-            app.caches.wait_for(stored.revision).await?;
-        }
+        app.settle(target, |old| custom::settle(old, &taken, Timestamp::now())).await?;
     }
     Ok(emptying)
 }

@@ -25,8 +25,9 @@
 //! 1. Nothing is written except by a transaction that compares the key's `mod_revision` (0 for a
 //!    create). Whoever was slower gets 409, or is tried again on the newest state if they named no
 //!    version. (`registry`)
-//! 2. A client is answered after the store answered. The cache's state is only a first guess for a
-//!    write, and is never the reason for a refusal.
+//! 2. A client is answered after the store answered and this server's caches have heard of it: what
+//!    it wrote is in every later answer and decision. The cache's state is only a first guess for
+//!    a write, and is never the reason for a refusal.
 //! 3. A list without `resourceVersion` waits until the cache has reached the store's revision: a
 //!    read after one's own write sees it, through any server. (`lists`) One read of the revision
 //!    answers all who asked before it began. (`etcd`)

@@ -34,6 +34,7 @@ use jiff::Timestamp;
 use objects::resources::Resource;
 use serde_json::Value;
 use std::sync::Arc;
+use tokio::sync::MutexGuard;
 
 /// How often another generated name is tried.
 const MAX_NAMES: usize = 8;
@@ -80,7 +81,7 @@ impl App {
         let uid = app::new_uid();
         let mut suffix = app::name_suffix();
         let is_service = (hub.resource.group, hub.resource.kind) == ("", "Service");
-        let allocating = if is_service { Some(self.services.lock().await) } else { None };
+        let _allocating = if is_service { Some(self.allocating().await?) } else { None };
         for attempt in 1.. {
             let context = Context { name: None, uid: &uid, suffix: &suffix, ..writing.context(hub.clone()) };
             let mut prepared = write::prepare_create(&context, object.clone())?;
@@ -104,10 +105,7 @@ impl App {
             let lease = if hub.resource.kind == "Event" { self.event_lease().await? } else { 0 };
             match self.store.put(&key, 0, encode(&prepared), lease).await {
                 Ok(Written::Done(revision)) => {
-                    if allocating.is_some() {
-                        // The next service must see what this one took.
-                        self.caches.wait_for(revision).await?;
-                    }
+                    self.caches.catch_up(revision).await;
                     return Ok(Arc::new(Stored::new(&hub, &key, revision, prepared)));
                 }
                 Ok(Written::Changed(found)) => {
@@ -155,6 +153,13 @@ impl App {
         };
         let value = stored.map(|s| s.value());
         builtin::check_namespace(resource, name, namespace, value.as_ref())
+    }
+
+    /// One service at a time takes addresses and ports, and sees what all before it took.
+    async fn allocating(&self) -> Result<MutexGuard<'_, ()>, ApiError> {
+        let alone = self.services.lock().await;
+        self.caches.wait_for(self.store.revision().await?).await?;
+        Ok(alone)
     }
 
     fn used_by_services(&self) -> Used {
@@ -220,15 +225,12 @@ impl App {
         let target = writing.target();
         let resource = target.kind.hub().resource;
         let is_service = (resource.group, resource.kind) == ("", "Service") && part == Part::Main;
-        let allocating = if is_service { Some(self.services.lock().await) } else { None };
+        let _allocating = if is_service { Some(self.allocating().await?) } else { None };
         let mut attempts = Attempts::begin(self, target, writing.attributes.dry_run).await?;
         while let Some(stored) = attempts.next() {
             warnings.clear();
             let decision = self.updated(writing, part, &stored, warnings, &mut make).await;
             if let Some(outcome) = attempts.settle(decision).await? {
-                if allocating.is_some() && !writing.attributes.dry_run {
-                    self.caches.wait_for(outcome.stored().revision).await?;
-                }
                 return Ok(outcome);
             }
         }

@@ -99,6 +99,9 @@ impl Kind {
         if self.custom.is_none() {
             zeros::trim(self.resource, object);
         }
+        if custom::is_definition(self.resource) {
+            custom::list_conditions(object);
+        }
     }
 
     pub fn validate_create(&self, object: &Value) -> Result<(), ApiError> {

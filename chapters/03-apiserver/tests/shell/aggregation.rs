@@ -24,11 +24,12 @@ async fn metrics() -> Backend {
     .await
 }
 
-/// The condition of an APIService, when its reason is this one.
+/// The condition of an APIService, when its reason is this one. The server's own caches are asked: by them
+/// it decides where a request goes.
 async fn until(admin: &Client, name: &str, reason: &str) -> Value {
     let waiting = async {
         loop {
-            let (_, found) = admin.get(&format!("{SERVICES}/{name}")).await;
+            let (_, found) = admin.get(&format!("{SERVICES}/{name}?resourceVersion=0")).await;
             let condition = found["status"]["conditions"][0].clone();
             if condition["reason"] == reason {
                 return condition;

@@ -85,6 +85,7 @@ async fn a_definition_makes_an_api() {
     assert_eq!(code, 201, "{made}");
     assert_eq!(made["spec"]["names"]["listKind"], "CronTabList");
     assert_eq!(made["status"]["storedVersions"], json!(["v1"]));
+    assert_eq!(made["status"]["conditions"], json!([]), "kubectl wait wants a list");
     assert_eq!(until(&admin, "crontabs.stable.example.com", "Established").await["status"], "True");
 
     let (code, made) = admin.post(TABS, tab("a", json!({ "replicas": 3, "foo": 1 }))).await;

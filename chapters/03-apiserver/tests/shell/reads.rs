@@ -3,6 +3,7 @@
 
 use crate::MAPS;
 use crate::cluster::{Client, Cluster, PATIENCE};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -48,6 +49,32 @@ async fn an_answer_has_the_form_that_was_asked_for() {
     let (status, _, refused) = admin.exchange("GET", &url, &[("accept", "text/html")], "").await;
     let refused: Value = serde_json::from_slice(&refused).expect("a Status");
     assert_eq!((status, &refused["reason"]), (406, &json!("NotAcceptable")));
+}
+
+/// Many write much at once, so that the caches have enough to do to be late.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_client_was_told_is_in_the_caches() {
+    let cluster = Cluster::start().await;
+    let one = |writer: usize| {
+        let admin = cluster.admin();
+        async move {
+            for round in 0..10 {
+                let url = format!("{MAPS}/m-{writer}-{round}");
+                let cached = format!("{url}?resourceVersion=0");
+                let large = json!({ "large": "x".repeat(100_000) });
+                let object = json!({ "metadata": { "name": format!("m-{writer}-{round}") }, "data": large });
+                assert_eq!(admin.post(MAPS, object).await.0, 201);
+                assert_eq!(admin.get(&cached).await.0, 200, "{url} was created");
+                let patch = json!({ "data": { "round": "now" } });
+                let merge = "application/merge-patch+json";
+                assert_eq!(admin.patch(&url, merge, patch).await.0, 200);
+                assert_eq!(admin.get(&cached).await.1["data"]["round"], "now", "{url} was changed");
+                assert_eq!(admin.delete(&url).await.0, 200);
+                assert_eq!(admin.get(&cached).await.0, 404, "{url} was deleted");
+            }
+        }
+    };
+    join_all((0..16).map(one)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

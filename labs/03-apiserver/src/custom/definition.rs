@@ -223,6 +223,14 @@ pub fn initial_status(crd: &Value) -> Value {
     })
 }
 
+/// No condition yet is an empty list. Upstream says `null` here, by which `kubectl wait` right after
+/// `kubectl create` fails (it must be a list) and the Python client too (it must not be `None`).
+pub fn list_conditions(crd: &mut Value) {
+    if let Some(conditions @ Value::Null) = crd.pointer_mut("/status/conditions") {
+        *conditions = json!([]);
+    }
+}
+
 fn storage_version(crd: &Value) -> Option<Value> {
     let mut versions = crd["spec"]["versions"].as_array().into_iter().flatten();
     versions.find(|version| version["storage"] == true).map(|version| version["name"].clone())

@@ -46,7 +46,7 @@ pub use conversion::{Review, review, unchanged};
 pub use defaulting::apply as apply_defaults;
 pub use definition::{
     CLEANUP, Conversion, Definition, Names, Version, apply_defaults as default_definition, hold_for_cleanup,
-    initial_status, is_definition,
+    initial_status, is_definition, list_conditions,
 };
 pub use jsonpath::JsonPath;
 pub use paths::put;
