@@ -14,8 +14,8 @@ use crate::context::{Context, lock};
 use crate::driver::{Again, Reconcile};
 use crate::endpoints::ignore_missing;
 use crate::heart::gc::{
-    FOREGROUND, GraphNode, Identity, ORPHAN, Owner, OwnerState, Verdict, Work, has_finalizer, judge,
-    without_finalizer, without_owners,
+    FOREGROUND, GraphNode, Identity, ORPHAN, Owner, OwnerState, Verdict, Work, group_of, has_finalizer,
+    judge, without_finalizer, without_owners,
 };
 use crate::owned::{delete_options, or_unset, owners_patch};
 
@@ -73,13 +73,14 @@ impl Drop for Watched {
 pub type WatchedKinds = BTreeMap<(String, String), Watched>;
 
 /// Starts a watch for every kind that discovery lists and nobody watches yet, and ends those of
-/// kinds that are not served any more. `changed` is told when kinds may have come or gone.
+/// kinds that are not served any more. `changed` is told when kinds may have come or gone. Gives
+/// the work on objects whose owners can be asked for only now.
 pub async fn watch_others(
     context: &Context,
     watched: &mut WatchedKinds,
     events: &mpsc::Sender<Change<DynamicObject>>,
     changed: &Arc<Notify>,
-) -> Result<(), Error> {
+) -> Result<Work, Error> {
     let found = context.client.discover().await?;
     for (group_version, error) in &found.failed {
         tracing::debug!(group_version, %error, "a group cannot be discovered");
@@ -99,10 +100,21 @@ pub async fn watch_others(
     let away: BTreeSet<&str> =
         found.failed.iter().map(|(gv, _)| gv.split('/').next().unwrap_or("")).collect();
     watched.retain(|id, _| served.contains(id) || away.contains(id.0.as_str()));
-    let mut known = context.resources.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-    known.retain(|resource| away.contains(resource.group.as_str()));
-    known.extend(found.resources);
-    Ok(())
+    let new: Vec<ApiResource> = {
+        let mut known = context.resources.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let before = std::mem::take(&mut *known);
+        let is_known =
+            |new: &ApiResource| before.iter().any(|old| (&old.group, &old.kind) == (&new.group, &new.kind));
+        let new = found.resources.iter().filter(|resource| !is_known(resource)).cloned().collect();
+        known.extend(found.resources);
+        known.extend(before.into_iter().filter(|resource| away.contains(resource.group.as_str())));
+        new
+    };
+    let is_new = |owner: &Owner| {
+        new.iter()
+            .any(|kind| (kind.group.as_str(), &kind.kind) == (group_of(&owner.api_version), &owner.kind))
+    };
+    Ok(lock(&context.graph).without_owner(is_new))
 }
 
 fn watch(
@@ -291,7 +303,7 @@ async fn owner_state(context: &Context, namespace: &str, owner: &Owner) -> Resul
 
 /// By group and kind; of several versions the named one if it is served.
 fn resource_of(context: &Context, api_version: &str, kind: &str) -> Option<ApiResource> {
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    let group = group_of(api_version);
     let resources = context.resources.read().unwrap_or_else(std::sync::PoisonError::into_inner);
     let candidates = || resources.iter().filter(|resource| resource.group == group && resource.kind == kind);
     let exact = candidates().find(|resource| resource.api_version() == api_version);

@@ -232,7 +232,8 @@ fn watch_others(
         let changed = Arc::new(Notify::new());
         loop {
             match garbage::watch_others(&context, &mut watched, &sender, &changed).await {
-                Ok(()) => {
+                Ok(work) => {
+                    garbage::enqueue(&garbage_queue, work);
                     let all = watched.values().map(|watched| watched.informer.synced());
                     // A kind that cannot be listed must not keep the others waiting: who looks for
                     // an owner that the graph does not have asks the server.

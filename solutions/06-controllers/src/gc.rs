@@ -65,6 +65,11 @@ pub struct Owner {
     pub blocks: bool,
 }
 
+/// The group in `apps/v1`; empty for the core's `v1`.
+pub fn group_of(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
+}
+
 impl From<&OwnerReference> for Owner {
     fn from(reference: &OwnerReference) -> Self {
         Owner {
@@ -189,6 +194,16 @@ impl Graph {
         work.check.extend(waiting.map(|owner| owner.uid.clone()));
         work
         // lab:end
+    }
+
+    /// What names an owner that the graph does not hold and that is one of `these`. While the owner's kind
+    /// was not served nobody could say whether it is there, and so its dependents were kept: they
+    /// are looked at once more when somebody can.
+    pub fn without_owner(&self, these: impl Fn(&Owner) -> bool) -> Work {
+        let lost = |owner: &Owner| !self.nodes.contains_key(&owner.uid) && these(owner);
+        let dependents = self.nodes.values().filter(|node| node.owners.iter().any(lost));
+        let check = dependents.map(|node| node.identity.uid.clone()).collect();
+        Work { check, orphan: BTreeSet::new() }
     }
 
     pub fn waits(&self, uid: &str) -> bool {

@@ -132,6 +132,15 @@ const CRONTABS: &str = include_str!("../../../examples/crontabs.yaml");
 #[test]
 fn objects_of_ones_own_kind_own_others_and_go_with_their_namespace() {
     let ns = cluster().namespace("extending-kinds");
+    let owned = |name: &str, owner: &str, uid: &str| {
+        let owner =
+            format!("{{apiVersion: stable.example.com/v1, kind: CronTab, name: {owner}, uid: {uid}}}");
+        let metadata = format!("{{name: {name}, ownerReferences: [{owner}]}}");
+        cluster().apply(&ns, &format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {metadata}\n"));
+    };
+    // Nobody can say whether there is such an owner, until its kind is served.
+    owned("of-nobody", "nobody", "5d0b2a1c-0000-4000-8000-000000000000");
+    cluster().kubectl(&["-n", &ns, "get", "configmap", "of-nobody"]).ok();
     cluster().apply(&ns, CRONTABS);
     let established = ["wait", "crd/crontabs.stable.example.com", "--for=condition=Established"];
     cluster().kubectl(&established).ok();
@@ -146,17 +155,12 @@ fn objects_of_ones_own_kind_own_others_and_go_with_their_namespace() {
             .expect("a uid")
             .to_owned()
     };
-    let owned = |name: &str, owner: &str, uid: &str| {
-        let owner =
-            format!("{{apiVersion: stable.example.com/v1, kind: CronTab, name: {owner}, uid: {uid}}}");
-        let metadata = format!("{{name: {name}, ownerReferences: [{owner}]}}");
-        cluster().apply(&ns, &format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {metadata}\n"));
-    };
     let (one, other) = (crontab("one"), crontab("other"));
     owned("of-one", "one", &one);
     owned("of-other", "other", &other);
     cluster().kubectl(&["-n", &ns, "delete", "crontabs.stable.example.com", "one"]).ok();
     cluster().kubectl(&["-n", &ns, "wait", "configmap/of-one", "--for=delete", "--timeout", "60s"]).ok();
+    cluster().kubectl(&["-n", &ns, "wait", "configmap/of-nobody", "--for=delete", "--timeout", "60s"]).ok();
     cluster().kubectl(&["-n", &ns, "get", "configmap", "of-other"]).ok();
     cluster().kubectl(&["delete", "namespace", &ns, "--timeout", "60s"]).ok();
     let left =

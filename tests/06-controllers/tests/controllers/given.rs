@@ -6,12 +6,14 @@ use k8s_openapi::jiff::Timestamp;
 use crate::heart::deployment::template::{same_template, template_hash};
 use crate::heart::endpoints::selector;
 use crate::heart::expectations::CaughtUp;
+use crate::heart::gc::{Graph, group_of};
 use crate::heart::pods::{after, available_at};
 use crate::heart::service_account::{missing_account, root_ca};
 use crate::heart::taints::TaintClock;
 use crate::step_2_deployment::{deployment, plan_for, set};
 use crate::step_3_endpoints::service;
 use crate::step_4_nodes::node;
+use crate::step_5_garbage::{checks, identity, meta};
 use crate::step_6_namespace::namespace;
 use crate::{at, json, pod, text};
 
@@ -99,4 +101,20 @@ fn every_namespace_gets_an_account_and_the_root_certificate_unless_it_is_going()
     assert!(root_ca(&alive, "PEM", Some(&map)).is_none());
     let renewed = root_ca(&alive, "NEW", Some(&map)).expect("it is outdated");
     assert_eq!(renewed.data.expect("data")["ca.crt"], "NEW");
+}
+
+/// A kind may be served later than objects name owners of it.
+#[test]
+fn dependents_of_owners_that_nobody_has_seen_are_found_by_the_owners_kind() {
+    let mut graph = Graph::default();
+    let solid = meta("owner", &[], json!({}));
+    graph.handle(identity(&solid), &solid);
+    for (name, owner) in [("a", "owner"), ("b", "unseen"), ("c", "unseen")] {
+        let dependent = meta(name, &[(owner, false)], json!({}));
+        graph.handle(identity(&dependent), &dependent);
+    }
+    let of = |kind: &'static str| graph.without_owner(move |owner| owner.kind == kind);
+    assert_eq!(checks(&of("Thing")), ["b", "c"]);
+    assert!(checks(&of("Other")).is_empty());
+    assert_eq!((group_of("v1"), group_of("apps/v1")), ("", "apps"));
 }

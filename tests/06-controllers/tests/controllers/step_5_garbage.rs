@@ -12,7 +12,7 @@ use crate::heart::gc::{
 };
 use crate::{Value, json, merge, object, text};
 
-fn meta(name: &str, of: &[(&str, bool)], more: Value) -> ObjectMeta {
+pub fn meta(name: &str, of: &[(&str, bool)], more: Value) -> ObjectMeta {
     let references: Vec<Value> = of
         .iter()
         .map(|(owner, blocks)| {
@@ -25,7 +25,7 @@ fn meta(name: &str, of: &[(&str, bool)], more: Value) -> ObjectMeta {
     object(value)
 }
 
-fn identity(meta: &ObjectMeta) -> Identity {
+pub fn identity(meta: &ObjectMeta) -> Identity {
     Identity {
         api_version: "v1".to_owned(),
         kind: "Thing".to_owned(),
@@ -39,7 +39,7 @@ fn going(finalizer: &str) -> Value {
     json!({ "deletionTimestamp": text(0), "finalizers": [finalizer] })
 }
 
-fn checks(work: &Work) -> Vec<&str> {
+pub fn checks(work: &Work) -> Vec<&str> {
     work.check.iter().map(String::as_str).collect()
 }
 
