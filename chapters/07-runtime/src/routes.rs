@@ -98,7 +98,8 @@ fn route(to: Cidr) -> RouteMessageBuilder<Ipv4Addr> {
 /// The routes that bear our mark.
 async fn current(routes: &Handle) -> anyhow::Result<BTreeMap<Cidr, Ipv4Addr>> {
     let mut found = BTreeMap::new();
-    let mut dump = routes.route().get(route("0.0.0.0/0".parse()?).build()).execute();
+    // Without a destination in it, the request means all routes and not the way to one.
+    let mut dump = routes.route().get(RouteMessageBuilder::<Ipv4Addr>::new().build()).execute();
     while let Some(message) = dump.try_next().await.context("listing routes")? {
         if message.header.protocol == PROTOCOL {
             found.extend(destination(&message));

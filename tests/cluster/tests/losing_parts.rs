@@ -23,7 +23,9 @@ impl Traffic {
                 let ran = cluster
                     .enter("node-1", &[e2e::ON_NODE, "fetch", &url, "--count", "20", "--timeout", "2s"]);
                 if !ran.succeeded() {
-                    return Err(format!("after {} answers: {}", count.load(Ordering::Relaxed), ran.stderr));
+                    let why = format!("after {} answers: {}", count.load(Ordering::Relaxed), ran.stderr);
+                    eprintln!("traffic stopped {why}");
+                    return Err(why);
                 }
                 count.fetch_add(20, Ordering::Relaxed);
             }
