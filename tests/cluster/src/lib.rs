@@ -22,6 +22,8 @@ pub use watch::Watch;
 
 /// How long a test waits for what should take seconds: these machines may be slow and busy.
 pub const PATIENCE: Duration = Duration::from_secs(90);
+/// How long one watch of [`Cluster::wait_for_all`] lasts at most.
+const ROUND: Duration = Duration::from_secs(1);
 
 /// Where `coracle` is inside a node.
 pub const ON_NODE: &str = "/opt/coracle/bin/coracle";
@@ -171,7 +173,8 @@ impl Cluster {
         let deadline = Instant::now() + PATIENCE;
         let mut watched = vec!["-n", namespace, "get", "-w", "--output-watch-events", "-o", "json"];
         watched.extend(args);
-        // A watch on nothing says nothing, so each round looks first.
+        // A watch on nothing says nothing, also when the last went as it began: so each round looks first,
+        // and is short.
         loop {
             let objects = self.list(namespace, args);
             if condition(&objects) {
@@ -183,7 +186,7 @@ impl Cluster {
                 brief(&objects)
             );
             let watch = Watch::start(self.kubectl_command(&watched));
-            if let Some(objects) = watch.until_all(Duration::from_secs(10), &condition) {
+            if let Some(objects) = watch.until_all(ROUND, &condition) {
                 return objects;
             }
         }
