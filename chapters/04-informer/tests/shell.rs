@@ -300,7 +300,8 @@ async fn a_version_that_is_too_old_leads_to_a_new_list_that_tells_only_the_diffe
 
 #[tokio::test]
 async fn a_server_that_starts_late_and_slowly_is_waited_for() {
-    let reserved = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    // Another address of this machine than all other tests': nobody takes the port in between.
+    let reserved = TcpListener::bind("127.0.0.2:0").await.expect("a port");
     let address = reserved.local_addr().expect("an address");
     drop(reserved);
     let client = client(&format!("http://{address}"));

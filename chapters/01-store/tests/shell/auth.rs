@@ -145,7 +145,7 @@ fn etcdctl_cannot_tell_our_users_and_roles_from_those_of_etcd() {
     let dir = tempfile::tempdir().expect("a directory");
     let (our_server, their_server) = (Server::start_with(dir.path(), &QUICK), Etcd::start_with(&QUICK));
     runtime().block_on(their_server.connect());
-    let (ours, theirs) = (our_server.endpoint(), format!("127.0.0.1:{}", their_server.port));
+    let (ours, theirs) = (our_server.endpoint(), their_server.address.to_string());
     let mut differences = String::new();
     for line in SCRIPT.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (a, b) = std::thread::scope(|scope| {

@@ -373,7 +373,7 @@ fn etcdctl_prints_what_it_prints_of_etcd() {
     let dir = tempfile::tempdir().expect("a directory");
     let (ours, theirs) = (Server::start(dir.path()), Etcd::start());
     runtime().block_on(async { theirs.connect().await });
-    let endpoint = format!("127.0.0.1:{}", theirs.port);
+    let endpoint = theirs.address.to_string();
     let mut differ = BTreeMap::new();
     for line in LINES.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (a, b) = (etcdctl(&ours.endpoint(), line), etcdctl(&endpoint, line));

@@ -1,7 +1,8 @@
 //! A real etcd beside our store: the same requests must get the same answers.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::SystemTime;
 
 use store::etcd::compare::TargetUnion;
@@ -18,9 +19,17 @@ use crate::support::{Random, Server, connect, have, runtime};
 
 const REQUESTS: usize = 600;
 
+/// An address that nobody else takes. etcd opens its own sockets, and a port that was free a moment ago may
+/// be another test's by then; but all of 127.0.0.0/8 is this machine's, and a process has a number of its own.
+fn own_address() -> SocketAddrV4 {
+    static NEXT: AtomicU16 = AtomicU16::new(2379);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    SocketAddrV4::new(Ipv4Addr::new(127, 64 | high, middle, low), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 pub struct Etcd {
     child: Child,
-    pub port: u16,
+    pub address: SocketAddrV4,
     _dir: tempfile::TempDir,
 }
 
@@ -31,13 +40,8 @@ impl Etcd {
 
     pub fn start_with(more: &[&str]) -> Etcd {
         let dir = tempfile::tempdir().expect("a directory");
-        // Two ports that are free now.
-        let free = || TcpListener::bind("127.0.0.1:0").expect("a port");
-        let (client, peer) = (free(), free());
-        let port = |l: &TcpListener| l.local_addr().expect("an address").port();
-        let (client, peer) = (port(&client), port(&peer));
-        let (client_url, peer_url) =
-            (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+        let (address, peer) = (own_address(), own_address());
+        let (client_url, peer_url) = (format!("http://{address}"), format!("http://{peer}"));
         let child = Command::new("etcd")
             .args(["--data-dir", dir.path().to_str().expect("a path"), "--log-level", "error"])
             .args(["--listen-client-urls", &client_url, "--advertise-client-urls", &client_url])
@@ -48,12 +52,12 @@ impl Etcd {
             .stderr(Stdio::null())
             .spawn()
             .expect("etcd");
-        Etcd { child, port: client, _dir: dir }
+        Etcd { child, address, _dir: dir }
     }
 
     /// Waits until it serves.
     pub async fn connect(&self) -> Channel {
-        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.port)).expect("a URL");
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).expect("a URL");
         let started = tokio::time::Instant::now();
         loop {
             if let Ok(channel) = endpoint.connect().await {

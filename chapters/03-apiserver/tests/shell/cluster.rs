@@ -113,7 +113,9 @@ fn start_server(directory: &std::path::Path, store_url: &str) -> (Runtime, Strin
 impl Cluster {
     /// Both run, and what the cluster starts with is there.
     pub async fn start() -> Cluster {
-        let mut cluster = Cluster::begin().await;
+        let store_socket = TcpListener::bind("127.0.0.1:0").expect("a socket");
+        let store_url = format!("http://{}", store_socket.local_addr().expect("an address"));
+        let mut cluster = Cluster::begin(Some(store_socket), store_url).await;
         cluster.start_store();
         cluster.ready().await;
         cluster
@@ -121,14 +123,11 @@ impl Cluster {
 
     /// The same on a real etcd, if this machine has one.
     pub async fn start_on_etcd() -> Option<Cluster> {
-        let mut cluster = Cluster::begin().await;
-        let client = cluster.store_socket.as_ref().expect("it is new").local_addr().expect("an address");
-        let client = format!("http://{client}");
-        // It opens its own sockets, on ports that were free just now.
-        let free = TcpListener::bind("127.0.0.1:0").expect("a socket");
-        let peer = format!("http://{}", free.local_addr().expect("an address"));
-        drop(free);
-        cluster.store_socket = None;
+        // It opens its own sockets. All of 127.0.0.0/8 is this machine's: nobody else takes this address.
+        let [_, high, middle, low] = std::process::id().to_be_bytes();
+        let host = std::net::Ipv4Addr::new(127, 64 | high, middle, low);
+        let (client, peer) = (format!("http://{host}:2379"), format!("http://{host}:2380"));
+        let mut cluster = Cluster::begin(None, client.clone()).await;
         let etcd = std::process::Command::new("etcd")
             .arg("--data-dir")
             .arg(cluster.directory.path().join("etcd"))
@@ -143,21 +142,11 @@ impl Cluster {
         Some(cluster)
     }
 
-    async fn begin() -> Cluster {
+    async fn begin(store_socket: Option<TcpListener>, store_url: String) -> Cluster {
         let directory = tempfile::tempdir().expect("a directory");
         certificates(directory.path());
-        let store_socket = TcpListener::bind("127.0.0.1:0").expect("a socket");
-        let store_url = format!("http://{}", store_socket.local_addr().expect("an address"));
         let (server, address) = start_server(directory.path(), &store_url);
-        Cluster {
-            directory,
-            store_socket: Some(store_socket),
-            store_url,
-            store: None,
-            etcd: None,
-            server: Some(server),
-            address,
-        }
+        Cluster { directory, store_socket, store_url, store: None, etcd: None, server: Some(server), address }
     }
 
     /// Another server takes the place of the present one: it knows what the store knows.
