@@ -32,7 +32,11 @@ enum Event {
     TimeIsUp,
 }
 
-/// Waits until every node is Ready, and tells how it comes to be.
+/// What keeps pods away from a node that is not ready: a controller takes it off a moment after the
+/// kubelet has said that it is.
+const AWAY: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
+
+/// Waits until every node is Ready and takes pods, and tells how it comes to be.
 pub fn wait(
     home: &Home,
     sandbox: Client,
@@ -72,7 +76,7 @@ async fn watch(
             Some(event) = api_nodes.recv() => match event {
                 informer::Event::Synced => Event::ApiAnswers,
                 informer::Event::Added(node) | informer::Event::Updated { new: node, .. } => {
-                    let ready = is_ready(&node) && heartbeat(&node) >= Some(began);
+                    let ready = takes_pods(&node) && heartbeat(&node) >= Some(began);
                     Event::NodeChanged(node.metadata.name.clone().unwrap_or_default(), ready)
                 }
                 informer::Event::Deleted(node) => Event::NodeChanged(node.metadata.name.clone().unwrap_or_default(), false),
@@ -106,7 +110,7 @@ async fn watch(
             Event::SandboxEnded => bail!("the sandbox ended; {}", last_lines(&home.log("sandbox"))),
             Event::TimeIsUp => {
                 let missing: Vec<&str> = missing.into_iter().collect();
-                let what = format!("not Ready within {patience:?}: {}", missing.join(", "));
+                let what = format!("not Ready for pods within {patience:?}: {}", missing.join(", "));
                 bail!("{}", trouble(home, &what, &troubled));
             }
         }
@@ -136,6 +140,11 @@ fn follow(mut sandbox: Client) -> Result<mpsc::Receiver<UnitStatus>> {
 
 pub fn is_ready(node: &ApiNode) -> bool {
     ready_condition(node).is_some_and(|condition| condition.status == "True")
+}
+
+fn takes_pods(node: &ApiNode) -> bool {
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+    is_ready(node) && !taints.iter().any(|taint| AWAY.contains(&taint.key.as_str()))
 }
 
 /// When the kubelet last said so, in seconds since 1970.

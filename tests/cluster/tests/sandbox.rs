@@ -237,6 +237,9 @@ fn a_node_cannot_change_the_hosts_files() {
 #[test]
 fn up_is_content_with_a_cluster_that_is_up_and_down_with_one_that_is_not() {
     let cluster = Cluster::up(&["--nodes", "1"]);
+    // Who applies something now finds nodes that take it.
+    let taints = cluster.kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].spec.taints}"]).ok();
+    assert_eq!(taints, "");
     let kubeconfig = cluster.coracle(&["kubeconfig"]).ok();
     assert!(cluster.coracle(&["up"]).ok().contains("is up already"));
     cluster.coracle(&["etcdctl", "put", "/mine/kept", "yes"]).ok();
